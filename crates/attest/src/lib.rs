@@ -1,0 +1,1 @@
+//! OpenVEX from plan and outcomes only.

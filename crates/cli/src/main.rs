@@ -1,0 +1,2 @@
+//! `copa`: the program.
+fn main() {}

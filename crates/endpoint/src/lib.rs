@@ -1,0 +1,1 @@
+//! Where images come from and go to, one shape: registry, OCI layout directory.

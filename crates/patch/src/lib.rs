@@ -1,0 +1,1 @@
+//! Composes the line from report to receipt; emits events.

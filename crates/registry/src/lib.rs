@@ -1,0 +1,1 @@
+//! Distribution client: auth, pull, mount, push, tags.

@@ -1,0 +1,1 @@
+//! Local cache: blobs, unpacked layers by diff id, locks, size bound, repair.

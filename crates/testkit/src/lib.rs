@@ -1,0 +1,1 @@
+//! Images, repositories, registries and fakes for tests, demo and benches.

@@ -1,0 +1,9 @@
+//! Names and versions of packages: validated newtypes and the order of versions, one scheme a file.
+//!
+//! Knows nothing of reports, images or package managers. Nothing from outside becomes a name or a version but
+//! through a constructor here, so that no option, path or shell word can stand where a name is expected.
+
+pub mod deb;
+mod name;
+
+pub use name::{NameError, PackageName};
