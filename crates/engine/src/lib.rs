@@ -2,8 +2,10 @@
 //!
 //! An engine never knows which package manager it runs; an adapter never knows which engine runs its recipe.
 
+mod collect;
 mod recipe;
 
+pub use collect::{collect, image_error};
 pub use recipe::{Evidence, Exclusion, Exec, Look, Mount, Recipe, Step, When};
 
 use async_trait::async_trait;

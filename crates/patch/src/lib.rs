@@ -1,1 +1,20 @@
-//! Composes the line from report to receipt; emits events.
+//! The library API: composes the line report → plan → recipe → run → layer → image → destination for one image and one
+//! platform, emits events, returns what became of it. Knows no terminal.
+//!
+//! ```text
+//! source ─▶ image ─▶ inventory ─▶ plan ─▶ recipe ─▶ run ─▶ outcome
+//!                                                    └─▶ layer ─▶ image' ─▶ destination ─▶ receipt
+//! ```
+
+mod error;
+mod event;
+pub mod lineage;
+mod line;
+mod observe;
+mod record;
+pub mod result;
+
+pub use error::Error;
+pub use event::{Event, Phase};
+pub use line::{Answer, Patcher, Request, Target};
+pub use result::ResultDocument;

@@ -1,0 +1,92 @@
+//! Why an image could not be patched: which part of the line, and what it said.
+
+use crate::result::ResultDocument;
+
+/// One variant a part of the line; what each part said is the source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The image could not be read from where it is.
+    #[error("cannot read image {name}")]
+    Source {
+        /// The image as asked for.
+        name: String,
+        /// What the endpoint said.
+        #[source]
+        source: endpoint::Error,
+    },
+    /// The image's own records are unreadable, or its distribution is not supported.
+    #[error("image {name} cannot be patched")]
+    Adapter {
+        /// The image as asked for.
+        name: String,
+        /// What the adapter said.
+        #[source]
+        source: adapter::Error,
+    },
+    /// A record of the image is malformed.
+    #[error("image {name} cannot be read")]
+    Inventory {
+        /// The image as asked for.
+        name: String,
+        /// What the inventory said.
+        #[source]
+        source: inventory::Error,
+    },
+    /// Report and image do not belong together.
+    #[error("the report does not fit the image")]
+    Plan(#[source] plan::Error),
+    /// The engine failed.
+    #[error("the {engine} engine failed")]
+    Engine {
+        /// Which engine.
+        engine: &'static str,
+        /// What it said.
+        #[source]
+        source: engine::Error,
+    },
+    /// The package tool did not do what was asked: findings stay, packages were removed or downgraded.
+    #[error("{what}")]
+    Packages {
+        /// Each offence, one line.
+        what: String,
+        /// Every finding with its outcome.
+        document: Box<ResultDocument>,
+    },
+    /// The patch layer could not be made.
+    #[error("cannot make the patch layer")]
+    Layer(#[source] layer::Error),
+    /// The patched image could not be put together.
+    #[error("cannot put the patched image together")]
+    Image(#[source] oci::Error),
+    /// The image could not be delivered; no tag moved.
+    #[error("cannot deliver {name}")]
+    Destination {
+        /// Where to.
+        name: String,
+        /// What the endpoint said.
+        #[source]
+        source: endpoint::Error,
+    },
+    /// Our own disk.
+    #[error("{doing}")]
+    Io {
+        /// What was being done, with the path.
+        doing: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Told to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl Error {
+    /// What is known of the findings all the same.
+    pub fn document(&self) -> Option<&ResultDocument> {
+        match self {
+            Error::Packages { document, .. } => Some(document),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The result document (`--result`): everything a machine may want to know of one run. Versioned; fields are only ever
+//! added under the same [`SCHEMA_VERSION`]. Its JSON Schema is published in `docs/reference/result.schema.json`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the document's shape.
+pub const SCHEMA_VERSION: &str = "copa.sh/result/v1";
+
+/// What became of one image.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResultDocument {
+    /// Always `copa.sh/result/v1`.
+    pub schema_version: String,
+    /// The version of copa.
+    pub tool_version: String,
+    /// How it ended.
+    pub status: Status,
+    /// The error, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorRecord>,
+    /// The image that was to be patched.
+    pub image: ImageRecord,
+    /// The patched image, where one was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patched: Option<PatchedRecord>,
+    /// `report` or `update-all`.
+    pub scope: String,
+    /// The packages the plan names, with their bounds. Empty for `update-all`.
+    pub plan: Vec<FixRecord>,
+    /// What changed in the package database.
+    pub packages: Vec<PackageRecord>,
+    /// Every finding of the report with its outcome.
+    pub findings: Vec<FindingRecord>,
+    /// Findings by outcome.
+    pub summary: BTreeMap<String, u64>,
+    /// Findings of kinds that are not patched (language libraries), by kind.
+    pub not_considered: BTreeMap<String, u64>,
+    /// The engine that ran.
+    pub engine: String,
+    /// The steps that ran in the image.
+    pub steps: Vec<StepRecord>,
+    /// Every request that left the sandbox or was refused.
+    pub fetches: Vec<FetchRecord>,
+    /// Counters that must hold (DESIGN §9).
+    pub counters: Counters,
+    /// Milliseconds by phase.
+    pub timings_ms: BTreeMap<String, u64>,
+    /// What the user was told beside.
+    pub notes: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// A patched image was made and delivered.
+    Patched,
+    /// There was nothing to do; nothing was written.
+    UpToDate,
+    /// Only the plan was asked for.
+    Planned,
+    /// It failed; no tag moved.
+    Failed,
+}
+
+/// Why it failed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorRecord {
+    /// What went wrong, causes included.
+    pub message: String,
+    /// The exit code that goes with it.
+    pub exit_code: i32,
+}
+
+/// The source image.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRecord {
+    /// As it was asked for.
+    pub name: String,
+    /// Manifest digest.
+    pub digest: String,
+    /// `linux/amd64`.
+    pub platform: String,
+    /// Distribution, as `/etc/os-release` says.
+    pub os: String,
+    /// Layers.
+    pub layers: u64,
+    /// Whether it was patched before, so that its patch layer was replaced.
+    pub repatched: bool,
+}
+
+/// The patched image.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchedRecord {
+    /// Where it went.
+    pub reference: String,
+    /// Manifest digest.
+    pub digest: String,
+    /// Layers.
+    pub layers: u64,
+    /// The patch layer.
+    pub layer: LayerRecord,
+    /// What it records about its own origin.
+    pub lineage: crate::lineage::Lineage,
+}
+
+/// The patch layer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerRecord {
+    /// Digest of the blob.
+    pub digest: String,
+    /// Digest of the uncompressed tar.
+    pub diff_id: String,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Bytes of the uncompressed tar.
+    pub uncompressed_size: u64,
+    /// Entries set.
+    pub entries: u64,
+    /// Entries removed (whiteouts).
+    pub removed: u64,
+    /// The time that newer times were clamped to, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// One planned fix.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FixRecord {
+    /// Package.
+    pub package: String,
+    /// Installed before.
+    pub installed: String,
+    /// Lowest version that settles all its findings.
+    pub at_least: String,
+    /// Their ids.
+    pub vulnerabilities: Vec<String>,
+}
+
+/// One change of the package database.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageRecord {
+    /// Package.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// Version before; absent where it was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Version now; absent where it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// One finding.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingRecord {
+    /// Vulnerability id.
+    pub vulnerability: String,
+    /// Package.
+    pub package: String,
+    /// Version before.
+    pub installed: String,
+    /// Version that fixes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+    /// Version now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
+    /// Severity in the scanner's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// `fixed`, `already-fixed`, `not-installed`, `no-fix-known`, `repository-behind`, `held`, `excluded`, `failed`,
+    /// or `planned` where only the plan was made.
+    pub outcome: String,
+    /// More about it, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One step that ran in the image.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepRecord {
+    /// What it did.
+    pub title: String,
+    /// Exit code; absent where it was not needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// Milliseconds.
+    pub took_ms: u64,
+}
+
+/// One request of the sandbox.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FetchRecord {
+    /// `GET`, `HEAD`, `CONNECT`.
+    pub method: String,
+    /// URL or `host:port`.
+    pub target: String,
+    /// Status given to the client.
+    pub status: u16,
+    /// Body bytes.
+    pub bytes: u64,
+    /// `hit`, `revalidated`, `miss`, `passed`, `tunnel`, `refused`, `failed`.
+    pub how: String,
+    /// Why, where it was refused or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Counters that are free of noise; benchmarks and tests assert them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Counters {
+    /// Base layers whose descriptor differs between source and result.
+    pub layers_reencoded: u64,
+    /// Bytes of base layers uploaded to the registry they came from.
+    pub base_bytes_uploaded: u64,
+    /// Times a base layer's directories were walked.
+    pub lower_tree_walks: u64,
+    /// Syncs that reached the kernel from the sandbox: 0 where the sandbox proved that they do nothing.
+    pub fsync_in_sandbox: u64,
+    /// Package indexes downloaded in full (not from the cache, not revalidated).
+    pub index_fetches: u64,
+    /// All bytes uploaded.
+    pub bytes_uploaded: u64,
+    /// Compressed bytes of base layers downloaded.
+    pub base_bytes_downloaded: u64,
+}
+
+/// The JSON Schema of the document.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(ResultDocument).to_value()
+}
