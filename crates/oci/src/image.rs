@@ -116,8 +116,124 @@ impl Image {
         manifest.layers.push(Descriptor::new(layer_type, patch.blob.0.clone(), patch.blob.1));
         manifest.config.digest = Digest::of(&config_bytes);
         manifest.config.size = config_bytes.len() as u64;
-        manifest.annotations.get_or_insert_default().extend(patch.annotations.clone());
+        // Docker's schema has no annotations; there the label alone carries the lineage.
+        if !docker && !patch.annotations.is_empty() {
+            manifest.annotations.get_or_insert_default().extend(patch.annotations.clone());
+        }
         let manifest_bytes = serde_json::to_vec(&manifest).map_err(|e| Error::invalid("manifest", e))?;
         Image::new(manifest_bytes, Some(&self.descriptor.media_type), config_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Hasher, Platform};
+    use serde_json::{Value, json};
+
+    fn layer(name: &str) -> (Descriptor, DiffId) {
+        let blob = Descriptor::of(media_type::OCI_LAYER_GZIP, format!("gz {name}").as_bytes());
+        (blob, DiffId(Digest::of(name.as_bytes())))
+    }
+
+    fn config(layers: &[&str], history: Value) -> Vec<u8> {
+        let ids: Vec<String> = layers.iter().map(|l| layer(l).1.to_string()).collect();
+        let config = json!({"architecture": "amd64", "os": "linux", "vendor.field": {"kept": [1, 2]},
+            "config": {"Env": ["A=b"], "Labels": {"mine": "yes"}, "User": "4294967296"},
+            "rootfs": {"type": "layers", "diff_ids": ids}, "history": history});
+        serde_json::to_vec(&config).unwrap()
+    }
+
+    fn manifest(layers: &[&str], config: &[u8], kind: &str) -> Vec<u8> {
+        let blobs: Vec<Descriptor> = layers.iter().map(|l| layer(l).0).collect();
+        let manifest = json!({"schemaVersion": 2, "mediaType": kind, "vendorField": true,
+            "config": Descriptor::of(media_type::OCI_CONFIG, config), "layers": blobs, "annotations": {"a": "b"}});
+        serde_json::to_vec(&manifest).unwrap()
+    }
+
+    fn image(layers: &[&str], history: Value) -> Image {
+        let config = config(layers, history);
+        Image::new(manifest(layers, &config, media_type::OCI_MANIFEST), None, config).unwrap()
+    }
+
+    fn patch(base_layers: usize) -> Patch {
+        let history = History { created: "t".into(), created_by: "copa".into(), comment: String::new() };
+        Patch {
+            base_layers,
+            blob: (Hasher::default().finish(), 7),
+            diff_id: layer("patch").1,
+            compression: media_type::Compression::Gzip,
+            history,
+            labels: [("new".to_owned(), "label".to_owned())].into(),
+            annotations: [("c".to_owned(), "d".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn a_patch_changes_only_what_it_must() {
+        let image =
+            image(&["a", "b"], json!([{"created_by": "a"}, {"empty_layer": true}, {"created_by": "b"}]));
+        let patched = image.patched(&patch(2)).unwrap();
+        assert_eq!(patched.layers[..2], image.layers[..]);
+        assert_eq!(patched.layers.len(), 3);
+        assert_eq!(patched.config.get("vendor.field"), image.config.get("vendor.field"));
+        assert_eq!(patched.config.get("config").unwrap()["User"], "4294967296");
+        assert_eq!(patched.config.labels().len(), 2);
+        assert_eq!(patched.manifest.rest.get("vendorField"), Some(&Value::Bool(true)));
+        assert_eq!(patched.manifest.annotations.unwrap().len(), 2);
+        assert_eq!(patched.config.get("history").unwrap().as_array().unwrap().len(), 4);
+        assert_eq!(image.platform(), Platform::new("linux", "amd64", None));
+    }
+
+    #[test]
+    fn an_earlier_patch_layer_is_replaced() {
+        let history = json!([{"created_by": "a"}, {"created_by": "old patch"}, {"empty_layer": true, "created_by": "USER x"}]);
+        let patched = image(&["a", "old"], history).patched(&patch(1)).unwrap();
+        assert_eq!(patched.layers.len(), 2);
+        let by: Vec<&str> = patched
+            .config
+            .get("history")
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|h| h["created_by"].as_str().unwrap())
+            .collect();
+        assert_eq!(by, ["a", "USER x", "copa"]);
+    }
+
+    #[test]
+    fn history_that_does_not_fit_the_layers_is_left_alone() {
+        let patched = image(&["a", "b"], json!([{"created_by": "a"}])).patched(&patch(2)).unwrap();
+        assert_eq!(patched.config.get("history").unwrap().as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn docker_images_stay_docker_images() {
+        let config = config(&["a"], json!([]));
+        let bytes = String::from_utf8(manifest(&["a"], &config, media_type::DOCKER_MANIFEST)).unwrap();
+        let bytes = bytes.replace(",\"annotations\":{\"a\":\"b\"}", "").into_bytes();
+        let patched = Image::new(bytes, None, config).unwrap().patched(&patch(1)).unwrap();
+        assert_eq!(patched.descriptor.media_type, media_type::DOCKER_MANIFEST);
+        assert_eq!(patched.manifest.layers[1].media_type, media_type::DOCKER_LAYER_GZIP);
+        assert_eq!(patched.manifest.annotations, None);
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_one_another_are_refused() {
+        let config = config(&["a"], json!([]));
+        let good = manifest(&["a"], &config, media_type::OCI_MANIFEST);
+        assert!(Image::new(good.clone(), None, config.clone()).is_ok());
+        assert!(Image::new(good.clone(), None, b"{}".to_vec()).is_err(), "config digest");
+        assert!(
+            Image::new(manifest(&["a", "b"], &config, media_type::OCI_MANIFEST), None, config.clone())
+                .is_err()
+        );
+        assert!(
+            Image::new(good.clone(), Some(media_type::OCI_INDEX), config.clone()).is_err(),
+            "transport disagrees"
+        );
+        let both = String::from_utf8(good).unwrap().replacen('{', "{\"manifests\":[],", 1).into_bytes();
+        assert!(Image::new(both, None, config).is_err(), "layers and manifests");
     }
 }
