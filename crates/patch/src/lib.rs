@@ -6,6 +6,7 @@
 //!                                                    └─▶ layer ─▶ image' ─▶ destination ─▶ receipt
 //! ```
 
+mod assemble;
 mod error;
 mod event;
 pub mod lineage;
@@ -16,5 +17,5 @@ pub mod result;
 
 pub use error::Error;
 pub use event::{Event, Phase};
-pub use line::{Answer, Patcher, Request, Target};
+pub use line::{Answer, Patcher, Request, Settings, Target};
 pub use result::ResultDocument;

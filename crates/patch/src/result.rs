@@ -229,8 +229,10 @@ pub struct Counters {
     pub base_bytes_uploaded: u64,
     /// Times a base layer's directories were walked.
     pub lower_tree_walks: u64,
-    /// Syncs that reached the kernel from the sandbox: 0 where the sandbox proved that they do nothing.
-    pub fsync_in_sandbox: u64,
+    /// Syncs that reached the kernel from the sandbox: 0 where the sandbox proved, by trying, that they do nothing;
+    /// absent where nothing ran or that proof failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fsync_in_sandbox: Option<u64>,
     /// Package indexes downloaded in full (not from the cache, not revalidated).
     pub index_fetches: u64,
     /// All bytes uploaded.

@@ -1,0 +1,86 @@
+//! The words a patched image carries: annotations, digest of the plan, times; and what is counted by comparing it with
+//! the original.
+
+use crate::{lineage::Lineage, result::LayerRecord};
+use layer::Packed;
+use oci::Image;
+use plan::{Plan, Scope};
+use std::collections::BTreeMap;
+
+/// When the image was made (image-spec annotation).
+const CREATED: &str = "org.opencontainers.image.created";
+/// When the image was patched (Copa's annotation).
+const PATCHED: &str = "sh.copa.image.patched";
+/// The version of what the image packages (image-spec annotation).
+const VERSION: &str = "org.opencontainers.image.version";
+
+/// The annotations to set: Copa's (time of the patch, version adjusted where the image names one) and the lineage.
+pub(crate) fn annotations(image: &Image, lineage: &Lineage, now: &str, tag: Option<&str>) -> BTreeMap<String, String> {
+    let mut annotations = lineage.annotations();
+    annotations.insert(CREATED.to_owned(), now.to_owned());
+    annotations.insert(PATCHED.to_owned(), now.to_owned());
+    let before = image.manifest.annotations.as_ref().and_then(|a| a.get(VERSION));
+    if let (Some(version), Some(tag)) = (before, tag) {
+        let patched = if tag.contains(version.as_str()) { tag.to_owned() } else { format!("{version}-{tag}") };
+        annotations.insert(VERSION.to_owned(), patched);
+    }
+    annotations
+}
+
+/// RFC 3339 in UTC, whole seconds.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// A digest over what was asked for, so that two images patched by the same plan can be told.
+pub(crate) fn plan_digest(plan: &Plan) -> String {
+    let lines = match &plan.scope {
+        Scope::UpdateAll => "update-all\n".to_owned(),
+        Scope::Fixes(fixes) => fixes.iter().map(|f| format!("{} >= {}\n", f.package, f.at_least)).collect(),
+    };
+    oci::Digest::of(lines.as_bytes()).to_string()
+}
+
+/// How many of the base layers are not what they were, by descriptor.
+pub(crate) fn reencoded(before: &Image, after: &Image, base_layers: usize) -> u64 {
+    let same = |i: usize| after.layers.get(i).map(|l| &l.descriptor) == Some(&before.layers[i].descriptor);
+    (0..base_layers).filter(|i| !same(*i)).count() as u64
+}
+
+pub(crate) fn layer_record(packed: &Packed) -> LayerRecord {
+    LayerRecord {
+        digest: packed.digest.to_string(),
+        diff_id: packed.diff_id.to_string(),
+        size: packed.size,
+        uncompressed_size: packed.uncompressed_size,
+        entries: packed.entries,
+        removed: packed.removed,
+        epoch: packed.epoch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_seconds_in_utc() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
+    }
+
+    #[test]
+    fn plans_differ_by_what_they_ask() {
+        let plan = |scope| Plan { scope, left_out: Vec::new(), notes: Vec::new() };
+        let fix = |at_least: &str| plan::Fix {
+            package: "a".parse().unwrap(),
+            installed: "1".into(),
+            at_least: at_least.into(),
+            findings: Vec::new(),
+        };
+        let all = plan_digest(&plan(Scope::UpdateAll));
+        let two = plan_digest(&plan(Scope::Fixes(vec![fix("2")])));
+        let three = plan_digest(&plan(Scope::Fixes(vec![fix("3")])));
+        assert!(all != two && two != three);
+    }
+}

@@ -1,0 +1,419 @@
+//! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
+
+use crate::{
+    assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
+    Error, Event, Phase,
+    lineage::{self, Lineage, Origin, PatchFacts},
+    observe::{Counted, Observed, observe},
+    record,
+    result::{ImageRecord, PatchedRecord, ResultDocument, Status},
+};
+use engine::{CancellationToken, Context, Engine, Exclusion, OpenRequest, Root, Run};
+use inventory::Inventory;
+use layer::{EntryPath, PackOptions, Packed};
+use oci::Image;
+use plan::{Plan, Scope, Settled};
+use std::{
+
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What does the work and whom it tells.
+pub struct Patcher {
+    /// The engine to run on.
+    pub engine: Arc<dyn Engine>,
+    /// Takes events; must not block.
+    pub events: Arc<dyn Fn(Event) + Send + Sync>,
+    /// Cancelled to stop everything.
+    pub cancel: CancellationToken,
+}
+
+/// What shall be done.
+pub struct Request {
+    /// The image as it was asked for, for messages and lineage.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Arc<dyn endpoint::Source>,
+    /// Which of its platforms.
+    pub platform: oci::Platform,
+    /// The report; `None` updates everything.
+    pub findings: Option<report::Findings>,
+    /// What the user allows.
+    pub policy: plan::Policy,
+    /// Where the patched image goes; `None` stops after the plan.
+    pub target: Option<Target>,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// Where the patched image goes.
+pub struct Target {
+    /// The destination, which knows the full name.
+    pub destination: Arc<dyn endpoint::Destination>,
+    /// That name, for messages.
+    pub name: String,
+    /// The new tag, for the version annotation.
+    pub tag: Option<String>,
+}
+
+/// Values that come from the user or the environment.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The time now, in seconds since 1970; used where no source date is given.
+    pub now: i64,
+    /// `SOURCE_DATE_EPOCH`.
+    pub source_date_epoch: Option<i64>,
+    /// A directory of ours for the new layer until it is delivered.
+    pub work_dir: PathBuf,
+    /// The version of copa.
+    pub tool_version: String,
+    /// A complete CA bundle (PEM) for https repositories, where the user adds certificates of their own.
+    pub ca_certificates: Option<Vec<u8>>,
+    /// Threads for compression; never changes the result.
+    pub threads: usize,
+}
+
+/// What became of it.
+pub struct Answer {
+    /// The whole outcome.
+    pub document: ResultDocument,
+    /// Every finding with its outcome; empty without a report or a run.
+    pub settled: Vec<Settled>,
+    /// The image as it was read.
+    pub image: Image,
+    /// Distribution id and version, for package URLs.
+    pub os: (String, String),
+}
+
+/// What is known once the image has been looked at.
+struct Subject {
+    image: Image,
+    origin: Origin,
+    root: Box<dyn Root>,
+    observed: Observed,
+}
+
+impl Patcher {
+    /// Patches one image, or plans to. Nothing is written anywhere but the work directory and the engine's cache until the
+    /// patch is proven; the tag moves last.
+    pub async fn patch(&self, request: Request) -> Result<Answer, Error> {
+        let mut document = record::blank(&request.settings.tool_version, self.engine.name());
+        let mut subject = self.subject(&request, &mut document).await?;
+        let plan = self.timed(Phase::Plan, &mut document, async { make_plan(&request, &subject) }).await?;
+        self.announce(&plan, &mut document);
+        let nothing = matches!(&plan.scope, Scope::Fixes(fixes) if fixes.is_empty());
+        if nothing || request.target.is_none() {
+            document.findings = record::planned_findings(&plan);
+            document.status = if nothing { Status::UpToDate } else { Status::Planned };
+            return Ok(self.answer(document, plan.left_out, &subject));
+        }
+        let (run, exclusions) = self.run(&request, &mut subject, &plan, &mut document).await?;
+        let settled = self.judge(&request, &subject, (&plan, &run), &mut document)?;
+        if document.packages.is_empty() {
+            document.status = Status::UpToDate;
+            return Ok(self.answer(document, settled, &subject));
+        }
+        let (packed, file) = self.pack(&request.settings, (run, exclusions), &mut document).await?;
+        self.deliver(&request, &subject, (&plan, &packed, file), &mut document).await?;
+        document.status = Status::Patched;
+        Ok(self.answer(document, settled, &subject))
+    }
+
+    /// Reads the image, opens it in the engine, and looks at what it is.
+    async fn subject(&self, request: &Request, document: &mut ResultDocument) -> Result<Subject, Error> {
+        let source_error = |source| Error::Source { name: request.name.clone(), source };
+        let resolve = async { request.source.image(&request.platform).await.map_err(source_error) };
+        let image = self.timed(Phase::Resolve, document, resolve).await?.image;
+        let origin = lineage::origin(&image);
+        if let Origin::Disproved(why) = &origin {
+            self.warn(format!("{why}; the image is treated as an original"), document);
+        }
+        let open = OpenRequest {
+            base_layers: origin.base_layers(&image),
+            image: image.clone(),
+            blobs: Arc::new(Blobs(request.source.clone())),
+            keep_blobs: request.target.as_ref().is_some_and(|t| t.destination.wants_base_blobs()),
+        };
+        let context = self.context();
+        let opened = async { self.engine.open(open, &context).await.map_err(|e| self.engine_error(e)) };
+        let root = self.timed(Phase::Pull, document, opened).await?;
+        let observed = observe(root.tree(), &request.name, self.engine.name())?;
+        let os = &observed.facts.inventory.os;
+        document.image = ImageRecord {
+            name: request.name.clone(),
+            digest: image.descriptor.digest.to_string(),
+            platform: image.platform().to_string(),
+            os: os.pretty_name.clone().unwrap_or_else(|| format!("{} {}", os.id, os.version_id)),
+            layers: image.layers.len() as u64,
+            repatched: matches!(origin, Origin::Patched(_)),
+        };
+        Ok(Subject { image, origin, root, observed })
+    }
+
+    /// Tells the plan, and notes it.
+    fn announce(&self, plan: &Plan, document: &mut ResultDocument) {
+        document.scope = record::scope(plan);
+        document.plan = record::fixes(plan);
+        let line = |fix: &crate::result::FixRecord| {
+            format!("{} {} → at least {} ({})", fix.package, fix.installed, fix.at_least, fix.vulnerabilities.join(", "))
+        };
+        (self.events)(Event::Planned(document.plan.iter().map(line).collect()));
+        for note in &plan.notes {
+            self.warn(note.clone(), document);
+        }
+    }
+
+    /// Lets the image's package tool do the plan.
+    async fn run(
+        &self,
+        request: &Request,
+        subject: &mut Subject,
+        plan: &Plan,
+        document: &mut ResultDocument,
+    ) -> Result<(Run, Vec<Exclusion>), Error> {
+        let settings = adapter::Settings {
+            proxy_url: self.engine.proxy_url(),
+            ca_certificates: request.settings.ca_certificates.clone(),
+            ignore_errors: request.policy.ignore_errors,
+        };
+        let Observed { adapter, facts } = &subject.observed;
+        let recipe = adapter
+            .recipe(plan, facts, &settings)
+            .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
+        let context = self.context();
+        let root = &mut subject.root;
+        let running = async { root.run(&recipe, &context).await.map_err(|e| self.engine_error(e)) };
+        let run = self.timed(Phase::Run, document, running).await?;
+        document.steps = record::steps(&run.steps);
+        document.fetches = record::fetches(&run.fetches);
+        document.counters.index_fetches = record::index_fetches(&run.fetches);
+        document.counters.fsync_in_sandbox = run.syncs_suppressed.then_some(0);
+        Ok((run, recipe.exclusions))
+    }
+
+    /// Compares the package database before and after: outcomes, changes, and what must not have happened.
+    fn judge(
+        &self,
+        request: &Request,
+        subject: &Subject,
+        (plan, run): (&Plan, &Run),
+        document: &mut ResultDocument,
+    ) -> Result<Vec<Settled>, Error> {
+        let Observed { adapter, facts } = &subject.observed;
+        let after: Inventory = adapter
+            .after(facts, &run.evidence)
+            .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
+        let before = &facts.inventory;
+        document.packages = record::packages(&plan::upgrades(before, &after));
+        let settled = plan::settle(plan, before, &after, failed_step(run).as_deref());
+        document.findings = record::findings(&settled);
+        document.summary = record::summary(&document.findings);
+        let mut offences: Vec<String> =
+            plan::violations(before, &after, &request.policy).iter().map(ToString::to_string).collect();
+        if !request.policy.ignore_errors {
+            offences.extend(unmet(&settled));
+        }
+        match offences.is_empty() {
+            true => Ok(settled),
+            false => Err(Error::Packages { what: offences.join("\n"), document: Box::new(document.clone()) }),
+        }
+    }
+
+    /// Makes the layer.
+    async fn pack(
+        &self,
+        settings: &Settings,
+        (run, exclusions): (Run, Vec<Exclusion>),
+        document: &mut ResultDocument,
+    ) -> Result<(Packed, tempfile::NamedTempFile), Error> {
+        let doing = || format!("writing the patch layer in {}", settings.work_dir.display());
+        let io = |source| Error::Io { doing: doing(), source };
+        let file = tempfile::NamedTempFile::new_in(&settings.work_dir).map_err(io)?;
+        let mut out = file.reopen().map_err(io)?;
+        let (epoch, threads, cancel) = (settings.source_date_epoch, settings.threads, self.cancel.clone());
+        let packing = tokio::task::spawn_blocking(move || {
+            let Run { mut changes, base, window, .. } = run;
+            let counted = Counted::new(&*base);
+            let excluded = |path: &EntryPath| exclusions.iter().any(|e| e.covers(path.as_bytes()));
+            let cancelled = || cancel.is_cancelled();
+            let options = PackOptions {
+                excluded: &excluded,
+                source_date_epoch: epoch,
+                run_window: window,
+                threads,
+                cancelled: &cancelled,
+                ..PackOptions::default()
+            };
+            let packed = layer::pack(&mut *changes, &counted, &options, &mut out);
+            packed.map(|p| (p, counted.lists()))
+        });
+        let waited = async { packing.await.map_err(|_| Error::Cancelled)?.map_err(layer_error) };
+        let (packed, lists) = self.timed(Phase::Pack, document, waited).await?;
+        document.counters.lower_tree_walks = lists;
+        Ok((packed, file))
+    }
+
+    /// Puts the patched image together and writes it where it belongs.
+    async fn deliver(
+        &self,
+        request: &Request,
+        subject: &Subject,
+        (plan, packed, file): (&Plan, &Packed, tempfile::NamedTempFile),
+        document: &mut ResultDocument,
+    ) -> Result<(), Error> {
+        let Some(target) = &request.target else { return Ok(()) };
+        let plan_digest = plan_digest(plan);
+        let facts = PatchFacts {
+            diff_id: &packed.diff_id,
+            plan_digest: &plan_digest,
+            tool_version: &request.settings.tool_version,
+        };
+        let lineage = Lineage::of(&subject.image, &request.name, &subject.origin, &facts);
+        let patch = self.patch_of(request, subject, packed, &lineage);
+        let patched = subject.image.patched(&patch).map_err(Error::Image)?;
+        let write = endpoint::WriteRequest {
+            image: &patched,
+            base_layers: patch.base_layers,
+            source: &*request.source,
+            new_blob: file.path(),
+            progress: &|digest, done, total| (self.events)(Event::Upload { digest: digest.clone(), done, total }),
+            cancel: &self.cancel,
+        };
+        let destination_error = |source| Error::Destination { name: target.name.clone(), source };
+        let writing = async { target.destination.write(&write).await.map_err(destination_error) };
+        let receipt = self.timed(Phase::Deliver, document, writing).await?;
+        document.counters.base_bytes_uploaded = receipt.base_bytes_uploaded;
+        document.counters.bytes_uploaded = receipt.bytes_uploaded;
+        document.counters.layers_reencoded = reencoded(&subject.image, &patched, patch.base_layers);
+        document.patched = Some(PatchedRecord {
+            reference: receipt.reference,
+            digest: receipt.digest.to_string(),
+            layers: patched.layers.len() as u64,
+            layer: layer_record(packed),
+            lineage,
+        });
+        Ok(())
+    }
+
+    fn patch_of(&self, request: &Request, subject: &Subject, packed: &Packed, lineage: &Lineage) -> oci::Patch {
+        let created = rfc3339(request.settings.source_date_epoch.unwrap_or(request.settings.now));
+        let tag = request.target.as_ref().and_then(|t| t.tag.as_deref());
+        oci::Patch {
+            base_layers: lineage.base_layers,
+            blob: (packed.digest.clone(), packed.size),
+            diff_id: packed.diff_id.clone(),
+            compression: oci::media_type::Compression::Gzip,
+            history: oci::History {
+                created: created.clone(),
+                created_by: format!("copa patch ({} packages)", self.engine.name()),
+                comment: format!("sh.copa {}", request.settings.tool_version),
+            },
+            labels: [(lineage::LABEL.to_owned(), lineage.to_label())].into(),
+            annotations: annotations(&subject.image, lineage, &created, tag),
+        }
+    }
+
+    fn answer(&self, mut document: ResultDocument, settled: Vec<Settled>, subject: &Subject) -> Answer {
+        document.summary = record::summary(&document.findings);
+        let os = &subject.observed.facts.inventory.os;
+        Answer { document, settled, image: subject.image.clone(), os: (os.id.clone(), os.version_id.clone()) }
+    }
+
+    fn warn(&self, text: String, document: &mut ResultDocument) {
+        (self.events)(Event::Warning(text.clone()));
+        document.notes.push(text);
+    }
+
+    fn engine_error(&self, source: engine::Error) -> Error {
+        match source {
+            engine::Error::Cancelled => Error::Cancelled,
+            source => Error::Engine { engine: self.engine.name(), source },
+        }
+    }
+
+    fn context(&self) -> Context {
+        let events = self.events.clone();
+        Context { events: Arc::new(move |e| events(Event::Engine(e))), cancel: self.cancel.clone() }
+    }
+
+    /// Runs one phase: told at both ends, timed, ended early by cancellation.
+    async fn timed<T>(
+        &self,
+        phase: Phase,
+        document: &mut ResultDocument,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        (self.events)(Event::PhaseStarted(phase));
+        let start = Instant::now();
+        let value = work.await?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let took: Duration = start.elapsed();
+        let name = serde_json::to_value(phase).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        document.timings_ms.insert(name, record::ms(took));
+        (self.events)(Event::PhaseEnded(phase, took));
+        Ok(value)
+    }
+}
+
+/// The plan for an image.
+fn make_plan(request: &Request, subject: &Subject) -> Result<Plan, Error> {
+    let facts = image_facts(&subject.image, &request.name);
+    plan::make(request.findings.as_ref(), &subject.observed.facts.inventory, &facts, &request.policy).map_err(Error::Plan)
+}
+
+fn image_facts(image: &Image, name: &str) -> plan::ImageFacts {
+    let platform = image.platform();
+    plan::ImageFacts {
+        name: name.to_owned(),
+        architecture: platform.architecture,
+        variant: platform.variant,
+        image_id: image.manifest.config.digest.to_string(),
+        manifest_digest: image.descriptor.digest.to_string(),
+    }
+}
+
+/// A step that failed although the run went on, for the reason of findings that stay.
+fn failed_step(run: &Run) -> Option<String> {
+    let failed = run.steps.iter().find(|s| s.exit.is_some_and(|code| code != 0))?;
+    Some(format!("{} failed: {}", failed.title, last_line(&failed.tail)))
+}
+
+fn last_line(tail: &str) -> &str {
+    tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no output")
+}
+
+/// What the plan asked for and did not get, one line each.
+fn unmet(settled: &[Settled]) -> Vec<String> {
+    let line = |s: &Settled| {
+        let wanted = s.fixed.as_deref().unwrap_or("a fix");
+        match &s.outcome {
+            plan::Outcome::RepositoryBehind { reached } => {
+                Some(format!("{}: {} needs {wanted}, the repositories have {reached}", s.vulnerability, s.package))
+            }
+            plan::Outcome::Failed { reason } => Some(format!("{}: {}: {reason}", s.vulnerability, s.package)),
+            _ => None,
+        }
+    };
+    settled.iter().filter_map(line).collect()
+}
+
+fn layer_error(error: layer::Error) -> Error {
+    match error {
+        layer::Error::Cancelled => Error::Cancelled,
+        other => Error::Layer(other),
+    }
+}
+
+/// A source as the engine sees it.
+struct Blobs(Arc<dyn endpoint::Source>);
+
+#[async_trait::async_trait]
+impl engine::BlobSource for Blobs {
+    async fn open(&self, descriptor: &oci::Descriptor) -> Result<engine::BlobStream, engine::Error> {
+        engine::BlobSource::open(&*self.0, descriptor).await
+    }
+}

@@ -1,0 +1,153 @@
+//! Values of the line as records of the result document.
+
+use crate::result::{FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument, SCHEMA_VERSION, Status, StepRecord};
+use engine::{Fetch, FetchKind, StepResult};
+use plan::{Outcome, Plan, Scope, Settled, Upgrade};
+use std::{collections::BTreeMap, time::Duration};
+
+/// A document that says nothing yet.
+pub(crate) fn blank(tool_version: &str, engine: &str) -> ResultDocument {
+    ResultDocument {
+        schema_version: SCHEMA_VERSION.to_owned(),
+        tool_version: tool_version.to_owned(),
+        status: Status::Failed,
+        error: None,
+        image: Default::default(),
+        patched: None,
+        scope: String::new(),
+        plan: Vec::new(),
+        packages: Vec::new(),
+        findings: Vec::new(),
+        summary: BTreeMap::new(),
+        not_considered: BTreeMap::new(),
+        engine: engine.to_owned(),
+        steps: Vec::new(),
+        fetches: Vec::new(),
+        counters: Default::default(),
+        timings_ms: BTreeMap::new(),
+        notes: Vec::new(),
+    }
+}
+
+pub(crate) fn scope(plan: &Plan) -> String {
+    match plan.scope {
+        Scope::UpdateAll => "update-all".to_owned(),
+        Scope::Fixes(_) => "report".to_owned(),
+    }
+}
+
+pub(crate) fn fixes(plan: &Plan) -> Vec<FixRecord> {
+    let Scope::Fixes(fixes) = &plan.scope else { return Vec::new() };
+    let record = |fix: &plan::Fix| FixRecord {
+        package: fix.package.to_string(),
+        installed: fix.installed.clone(),
+        at_least: fix.at_least.clone(),
+        vulnerabilities: fix.findings.iter().map(|f| f.vulnerability.clone()).collect(),
+    };
+    fixes.iter().map(record).collect()
+}
+
+pub(crate) fn packages(upgrades: &[Upgrade]) -> Vec<PackageRecord> {
+    let record = |upgrade: &Upgrade| PackageRecord {
+        name: upgrade.package.to_string(),
+        architecture: upgrade.architecture.clone(),
+        from: upgrade.from.clone(),
+        to: upgrade.to.clone(),
+    };
+    upgrades.iter().map(record).collect()
+}
+
+/// The word for an outcome, and what more there is to say.
+pub(crate) fn outcome(outcome: &Outcome) -> (&'static str, Option<String>) {
+    match outcome {
+        Outcome::Fixed => ("fixed", None),
+        Outcome::AlreadyFixed => ("already-fixed", None),
+        Outcome::NotInstalled => ("not-installed", None),
+        Outcome::NoFixKnown => ("no-fix-known", None),
+        Outcome::RepositoryBehind { reached } => {
+            ("repository-behind", Some(format!("the repositories have nothing above {reached}")))
+        }
+        Outcome::Held => ("held", None),
+        Outcome::Excluded { why } => ("excluded", Some(why.clone())),
+        Outcome::Failed { reason } => ("failed", Some(reason.clone())),
+    }
+}
+
+pub(crate) fn findings(settled: &[Settled]) -> Vec<FindingRecord> {
+    let record = |s: &Settled| {
+        let (word, reason) = outcome(&s.outcome);
+        FindingRecord {
+            vulnerability: s.vulnerability.clone(),
+            package: s.package.to_string(),
+            installed: s.installed.clone(),
+            fixed: s.fixed.clone(),
+            now: s.now.clone(),
+            severity: s.severity.clone(),
+            outcome: word.to_owned(),
+            reason,
+        }
+    };
+    settled.iter().map(record).collect()
+}
+
+/// Findings of a plan that is not carried out: what is left out has its outcome, the rest is planned.
+pub(crate) fn planned_findings(plan: &Plan) -> Vec<FindingRecord> {
+    let mut records = findings(&plan.left_out);
+    let Scope::Fixes(fixes) = &plan.scope else { return records };
+    for fix in fixes {
+        for finding in &fix.findings {
+            records.push(FindingRecord {
+                vulnerability: finding.vulnerability.clone(),
+                package: fix.package.to_string(),
+                installed: fix.installed.clone(),
+                fixed: Some(finding.fixed.clone()),
+                now: None,
+                severity: finding.severity.clone(),
+                outcome: "planned".to_owned(),
+                reason: None,
+            });
+        }
+    }
+    records
+}
+
+pub(crate) fn summary(findings: &[FindingRecord]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for finding in findings {
+        *counts.entry(finding.outcome.clone()).or_default() += 1;
+    }
+    counts
+}
+
+pub(crate) fn steps(results: &[StepResult]) -> Vec<StepRecord> {
+    let record = |r: &StepResult| StepRecord { title: r.title.clone(), exit: r.exit, took_ms: ms(r.took) };
+    results.iter().map(record).collect()
+}
+
+pub(crate) fn fetches(fetches: &[Fetch]) -> Vec<FetchRecord> {
+    let record = |fetch: &Fetch| {
+        let (how, why) = match &fetch.how {
+            FetchKind::Hit => ("hit", None),
+            FetchKind::Revalidated => ("revalidated", None),
+            FetchKind::Miss => ("miss", None),
+            FetchKind::Passed => ("passed", None),
+            FetchKind::Tunnel => ("tunnel", None),
+            FetchKind::Refused(why) => ("refused", Some(why.clone())),
+            FetchKind::Failed(why) => ("failed", Some(why.clone())),
+        };
+        let (method, target) = (fetch.method.clone(), fetch.target.clone());
+        FetchRecord { method, target, status: fetch.status, bytes: fetch.bytes, how: how.to_owned(), why }
+    };
+    fetches.iter().map(record).collect()
+}
+
+/// How many package indexes came in full from upstream. Repositories keep them below `dists/` (Debian policy of
+/// repository layout), packages below `pool/`.
+pub(crate) fn index_fetches(fetches: &[Fetch]) -> u64 {
+    let full = |f: &&Fetch| matches!(f.how, FetchKind::Miss | FetchKind::Passed) && f.status == 200 && f.method == "GET";
+    fetches.iter().filter(full).filter(|f| f.target.contains("/dists/")).count() as u64
+}
+
+pub(crate) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
