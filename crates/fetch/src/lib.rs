@@ -1,1 +1,4 @@
-//! HTTP client with limits, retries, proxies and own CA; the egress proxy with its cache.
+//! Getting things over HTTP: a client with limits, retries, proxies and own CA; the egress proxy with its cache.
+
+pub mod client;
+pub mod egress;

@@ -1,0 +1,175 @@
+//! Which addresses may be reached: link-local and metadata services never, private ones not where a stranger names them.
+
+use reqwest::{
+    Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How far a request may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Whatever the user names: everything but link-local.
+    #[default]
+    Named,
+    /// What somebody else names (a token realm): public addresses only.
+    Public,
+}
+
+/// Link-local, and the fixed addresses at which clouds serve credentials to whoever asks.
+pub fn is_link_local(ip: IpAddr) -> bool {
+    // Amazon's IPv6 service, Alibaba's and Oracle's IPv4 ones, and Azure's lie outside the link-local ranges.
+    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    const METADATA_V4: [Ipv4Addr; 3] =
+        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
+    match canonical(ip) {
+        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6,
+    }
+}
+
+/// Every address that is no public unicast one: loopback, private, shared, link-local, multicast, unspecified.
+pub fn is_private(ip: IpAddr) -> bool {
+    let ip = canonical(ip);
+    let general = ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || is_link_local(ip);
+    general
+        || match ip {
+            IpAddr::V4(v4) => {
+                let [a, b, ..] = v4.octets();
+                v4.is_private()
+                    || v4.is_broadcast()
+                    || a == 0
+                    || a >= 240
+                    || (a == 100 && (64..128).contains(&b))
+            }
+            IpAddr::V6(v6) => v6.is_unique_local(),
+        }
+}
+
+/// IPv4 written as IPv6 (mapped, NAT64) means that IPv4 address.
+fn canonical(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let [a, b] = high.to_be_bytes();
+            let [c, d] = low.to_be_bytes();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => v6.to_canonical(),
+    }
+}
+
+/// Whether a host as written (no port, brackets optional) is this machine: `localhost` or a loopback address.
+pub fn is_loopback_host(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|ip| canonical(ip).is_loopback())
+}
+
+impl Reach {
+    /// Why an address is out of reach, or `None` where it is not.
+    pub(crate) fn refusal(self, ip: IpAddr) -> Option<&'static str> {
+        match self {
+            _ if is_link_local(ip) => Some("link-local or metadata address"),
+            Reach::Public if is_private(ip) => Some("private address"),
+            _ => None,
+        }
+    }
+
+    /// Why an URL is out of reach by what it says itself. Names are judged when they are resolved.
+    pub(crate) fn refusal_of(self, url: &Url) -> Option<&'static str> {
+        let host = url.host_str()?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => self.refusal(ip),
+            Err(_) if self == Reach::Public && is_loopback_host(bare) => Some("private address"),
+            Err(_) => None,
+        }
+    }
+}
+
+/// Resolves names as the system does and leaves out what is out of reach, at the moment of dialling: a name cannot
+/// change its mind between check and use.
+pub(crate) struct Resolver {
+    pub(crate) reach: Reach,
+    /// Names of the user's own proxies, which may be anywhere.
+    pub(crate) exempt: Vec<String>,
+}
+
+/// A name that resolves only to addresses out of reach.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} resolves to a {why}")]
+pub(crate) struct OutOfReach {
+    name: String,
+    why: &'static str,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        let reach = if self.exempt.contains(&name) { None } else { Some(self.reach) };
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let why = |a: &SocketAddr| reach.and_then(|r| r.refusal(a.ip()));
+            let good: Vec<SocketAddr> = found.iter().filter(|a| why(a).is_none()).copied().collect();
+            match found.iter().find_map(why) {
+                Some(why) if good.is_empty() => Err(OutOfReach { name, why }.into()),
+                _ => Ok(Box::new(good.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_sorted_into_public_private_and_never() {
+        for (text, link_local, private) in [
+            ("8.8.8.8", false, false),
+            ("2606:4700::1", false, false),
+            ("127.0.0.1", false, true),
+            ("10.1.2.3", false, true),
+            ("100.64.0.1", false, true),
+            ("0.0.0.0", false, true),
+            ("fd12::1", false, true),
+            ("::1", false, true),
+            ("::ffff:10.0.0.1", false, true),
+            ("169.254.169.254", true, true),
+            ("::ffff:169.254.169.254", true, true),
+            ("64:ff9b::a9fe:a9fe", true, true),
+            ("fe80::1", true, true),
+            ("fd00:ec2::254", true, true),
+        ] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!((is_link_local(ip), is_private(ip)), (link_local, private), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_are_refused_by_what_they_say() {
+        for (text, named, public) in [
+            ("https://example.com/", false, false),
+            ("https://localhost/", false, true),
+            ("http://169.254.169.254/latest", true, true),
+            ("http://0xa9fea9fe/", true, true),
+            ("http://[fe80::1]/", true, true),
+            ("http://192.168.0.1/", false, true),
+        ] {
+            let url = Url::parse(text).unwrap();
+            let refused = |r: Reach| r.refusal_of(&url).is_some();
+            assert_eq!((refused(Reach::Named), refused(Reach::Public)), (named, public), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_judged_when_resolved() {
+        let resolve = |reach| async move {
+            let resolver = Resolver { reach, exempt: Vec::new() };
+            resolver.resolve("localhost".parse().unwrap()).await.map(|a| a.count())
+        };
+        assert!(resolve(Reach::Named).await.unwrap() > 0);
+        assert!(resolve(Reach::Public).await.is_err());
+    }
+}

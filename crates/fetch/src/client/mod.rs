@@ -1,0 +1,26 @@
+//! The HTTP client: every request bounded in time, size, redirects and retries; credentials go to their own origin only.
+
+mod address;
+mod error;
+mod options;
+mod redirect;
+mod request;
+mod response;
+mod resume;
+mod retry;
+mod send;
+mod shown;
+mod tls;
+
+pub use address::{Reach, is_link_local, is_loopback_host, is_private};
+pub use error::Error;
+pub use options::{ClientOptions, ProxySettings};
+pub use request::{Body, BodyReader, Request};
+pub use reqwest::{
+    Method, StatusCode, Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+pub use response::Response;
+pub use resume::{Opener, resumable};
+pub use send::Client;
+pub use shown::{Secret, error_text, printable, same_origin, shown};

@@ -1,0 +1,173 @@
+//! A download of known size that goes on where it broke off.
+
+use super::{
+    ClientOptions, Error, Response,
+    retry::Pauses,
+    shown::{printable, shown},
+};
+use bytes::{Buf, Bytes};
+use futures_util::{future::BoxFuture, stream::try_unfold};
+use reqwest::{StatusCode, header};
+use std::{io, sync::Arc};
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+
+/// Asks for the body from a byte on: with `Range: bytes=N-` where N is not 0. Repeats its request as it sees fit.
+pub type Opener = Arc<dyn Fn(u64) -> BoxFuture<'static, io::Result<Response>> + Send + Sync>;
+
+/// After so many bytes without trouble earlier troubles are forgotten. A bound on tries for any size of body, since
+/// each further set of tries costs the server this much.
+const FORGET_AFTER: u64 = 8 << 20;
+/// Longest `Content-Range` shown in a message.
+const RANGE_CHARS_SHOWN: usize = 100;
+
+/// The body as a reader of exactly `size` bytes. Which bytes they are is for the caller to verify: what is resumed may
+/// come from elsewhere.
+pub fn resumable(
+    open: Opener,
+    size: u64,
+    options: &ClientOptions,
+) -> impl AsyncRead + Send + Unpin + 'static {
+    let pauses = Pauses::new(options);
+    let download =
+        Download { open, size, at: 0, skip: 0, body: None, pauses, since: 0, options: options.clone() };
+    let stream = try_unfold(download, |mut download| async move {
+        let next = download.next().await?;
+        Ok::<_, io::Error>(next.map(|bytes| (bytes, download)))
+    });
+    StreamReader::new(Box::pin(stream))
+}
+
+struct Download {
+    open: Opener,
+    size: u64,
+    /// Bytes given out.
+    at: u64,
+    /// Bytes that come again and were given out before.
+    skip: u64,
+    body: Option<Response>,
+    pauses: Pauses,
+    /// Bytes since the last trouble.
+    since: u64,
+    options: ClientOptions,
+}
+
+impl Download {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let body = match &mut self.body {
+                Some(body) => body,
+                None => self.reopen().await?,
+            };
+            let url = shown(body.url());
+            match body.chunk().await {
+                Ok(None) if self.at == self.size => return Ok(None),
+                Ok(Some(bytes)) => {
+                    if let Some(fresh) = self.take(bytes, url)? {
+                        return Ok(Some(fresh));
+                    }
+                }
+                Ok(None) => {
+                    self.pause(Error::Short { url, got: self.at, expected: self.size }).await?;
+                }
+                Err(error) => self.pause(error).await?,
+            }
+        }
+    }
+
+    /// Gives trouble that passes a pause, and any other back.
+    async fn pause(&mut self, error: Error) -> io::Result<()> {
+        self.body = None;
+        if !error.is_transient() {
+            return Err(io::Error::other(error));
+        }
+        if self.since >= FORGET_AFTER {
+            self.pauses = Pauses::new(&self.options);
+        }
+        self.since = 0;
+        let Some(pause) = self.pauses.next(None) else { return Err(io::Error::other(error)) };
+        tracing::debug!(%error, at = self.at, ?pause, "download is resumed");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    fn take(&mut self, mut bytes: Bytes, url: String) -> io::Result<Option<Bytes>> {
+        let again = self.skip.min(bytes.len() as u64);
+        self.skip -= again;
+        bytes.advance(again as usize);
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if bytes.len() as u64 > self.size - self.at {
+            return Err(io::Error::other(Error::TooLarge { url, max: self.size }));
+        }
+        self.at += bytes.len() as u64;
+        self.since += bytes.len() as u64;
+        Ok(Some(bytes))
+    }
+
+    async fn reopen(&mut self) -> io::Result<&mut Response> {
+        let response = (self.open)(self.at).await?;
+        let expected = match response.status() {
+            StatusCode::OK => {
+                self.skip = self.at;
+                self.size
+            }
+            StatusCode::PARTIAL_CONTENT if self.at > 0 => {
+                self.skip = 0;
+                check_range(&response, self.at, self.size)?;
+                self.size - self.at
+            }
+            _ => return Err(io::Error::other(response.into_error().await)),
+        };
+        if let Some(declared) = response.declared_length().filter(|d| *d != expected) {
+            let url = shown(response.url());
+            return Err(io::Error::other(Error::Length { url, declared, expected }));
+        }
+        Ok(self.body.insert(response))
+    }
+}
+
+/// Whether a part is the rest that was asked for: `bytes AT-LAST/SIZE`, the size possibly `*`.
+fn check_range(response: &Response, at: u64, size: u64) -> io::Result<()> {
+    let text = response.header(&header::CONTENT_RANGE).unwrap_or("");
+    if is_rest(text, at, size) {
+        return Ok(());
+    }
+    let got = printable(text, RANGE_CHARS_SHOWN);
+    Err(io::Error::other(Error::Range { url: shown(response.url()), got, at }))
+}
+
+fn is_rest(text: &str, at: u64, size: u64) -> bool {
+    let parse = || {
+        let (span, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = span.split_once('-')?;
+        let number = |t: &str| t.bytes().all(|b| b.is_ascii_digit()).then(|| t.parse::<u64>().ok()).flatten();
+        let whole = if whole == "*" { Some(size) } else { number(whole) };
+        Some((number(first)?, number(last)?, whole?))
+    };
+    parse() == size.checked_sub(1).map(|last| (at, last, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_rest_is_taken() {
+        for (text, good) in [
+            ("bytes 10-99/100", true),
+            ("bytes 10-99/*", true),
+            ("bytes 0-99/100", false),
+            ("bytes 10-98/100", false),
+            ("bytes 10-99/101", false),
+            ("bytes 11-99/100", false),
+            ("bytes +10-99/100", false),
+            ("10-99/100", false),
+            ("bytes */100", false),
+            ("", false),
+        ] {
+            assert_eq!(is_rest(text, 10, 100), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The egress proxy: the only network a sandbox has.
