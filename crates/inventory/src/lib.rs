@@ -1,5 +1,12 @@
 //! Bytes of an image's own records to an [`Inventory`]: os-release, dpkg status, repository configuration. No I/O.
 
+pub mod apt_sources;
+pub mod dpkg;
+pub mod os_release;
+mod printable;
+
+pub use printable::printable;
+
 use std::collections::BTreeMap;
 use version::PackageName;
 
@@ -63,3 +70,43 @@ pub enum PackageState {
 
 /// Installed packages by name, for look-ups.
 pub type ByName<'a> = BTreeMap<&'a str, Vec<&'a Package>>;
+
+/// Why a record cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The record is larger than any real one.
+    #[error("{bytes} bytes, more than {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most taken.
+        limit: usize,
+    },
+    /// The record is not what its name says.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl Inventory {
+    /// Installed packages by name.
+    pub fn by_name(&self) -> ByName<'_> {
+        let mut map = ByName::new();
+        for package in &self.packages {
+            map.entry(package.name.as_str()).or_default().push(package);
+        }
+        map
+    }
+
+    /// The version of an installed package of any architecture (`dpkg`, `apt`).
+    pub fn version_of(&self, name: &str) -> Option<&str> {
+        self.packages.iter().find(|p| p.name.as_str() == name).map(|p| p.version.as_str())
+    }
+}
+
+/// Refuses what is larger than any real record of its kind.
+fn check_size(bytes: &[u8], limit: usize) -> Result<(), Error> {
+    match bytes.len() > limit {
+        true => Err(Error::TooLarge { bytes: bytes.len(), limit }),
+        false => Ok(()),
+    }
+}
