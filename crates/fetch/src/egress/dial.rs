@@ -1,0 +1,266 @@
+//! Connections to the outside. A name is looked up once per connection, and what was checked is what is connected to.
+
+use super::hosts::{AllowList, Host, Scheme, Target, Trust, reachable};
+use super::record::Refusal;
+use super::upstream::{Upstream, UpstreamProxy};
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Longest time for one look-up; resolvers give up at about the same time.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for one address of a name, so that a dead one leaves time for the next.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 6;
+/// Longest answer head of an upstream proxy to CONNECT.
+const TUNNEL_HEAD_BYTES_MAX: u64 = 16 << 10;
+
+/// Why a request got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Stop {
+    /// It is not allowed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It did not work.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Stop {
+    pub(super) fn failed(what: impl Into<String>) -> Self {
+        Stop::Failed(what.into())
+    }
+}
+
+/// Makes connections to what the lists admit.
+pub(super) struct Dialer {
+    allow: RwLock<AllowList>,
+    upstream: Upstream,
+}
+
+impl Dialer {
+    pub(super) fn new(allow: AllowList, upstream: Upstream) -> Self {
+        Dialer { allow: RwLock::new(allow), upstream }
+    }
+
+    /// Replaces what the image lists.
+    pub(super) fn set_image_hosts(&self, hosts: Vec<super::HostRule>) {
+        self.allow.write().unwrap_or_else(PoisonError::into_inner).image = hosts;
+    }
+
+    /// Whether a target may be asked, as far as can be told without looking its name up.
+    pub(super) fn admit(&self, target: &Target, scheme: Scheme) -> Result<Trust, Refusal> {
+        self.allow.read().unwrap_or_else(PoisonError::into_inner).admit(target, scheme)
+    }
+
+    /// The upstream proxy of a plain request.
+    pub(super) fn plain_proxy(&self, target: &Target) -> Option<&UpstreamProxy> {
+        self.upstream.for_plain(target)
+    }
+
+    /// A connection for plain requests: to the target itself or to the upstream proxy.
+    async fn plain(&self, target: &Target) -> Result<Line, Stop> {
+        let trust = self.admit(target, Scheme::Http)?;
+        match self.plain_proxy(target) {
+            Some(proxy) => Ok(Line { stream: to_proxy(proxy).await?, proxied: true }),
+            None => Ok(Line { stream: direct(target, trust).await?, proxied: false }),
+        }
+    }
+
+    /// A connection through which the client speaks to the target itself.
+    pub(super) async fn tunnel(&self, target: &Target) -> Result<BufReader<TcpStream>, Stop> {
+        let trust = self.admit(target, Scheme::Tunnel)?;
+        match self.upstream.for_tunnel(target) {
+            // The proxy looks the name up; where it then connects to is its operator's to say.
+            Some(proxy) => through(to_proxy(proxy).await?, proxy, target).await,
+            None => Ok(BufReader::new(direct(target, trust).await?)),
+        }
+    }
+}
+
+async fn direct(target: &Target, trust: Trust) -> Result<TcpStream, Stop> {
+    let found = match &target.host {
+        Host::Address(ip) => vec![SocketAddr::new(*ip, target.port)],
+        Host::Name(name) => look_up(name, target.port).await?,
+    };
+    let (mut usable, mut refused) = (Vec::new(), None);
+    for address in found {
+        match reachable(target, address.ip(), trust) {
+            Ok(()) => usable.push(address),
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    match refused {
+        Some(refusal) if usable.is_empty() => Err(refusal.into()),
+        _ => connect(&usable, &target.host.to_string()).await,
+    }
+}
+
+async fn to_proxy(proxy: &UpstreamProxy) -> Result<TcpStream, Stop> {
+    let found = look_up(&proxy.host, proxy.port).await?;
+    connect(&found, &format!("upstream proxy {}", proxy.host)).await
+}
+
+async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Stop> {
+    match timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, port))).await {
+        Ok(Ok(found)) => Ok(found.collect()),
+        Ok(Err(error)) => Err(Stop::failed(format!("cannot resolve {name}: {error}"))),
+        Err(_) => Err(Stop::failed(format!("cannot resolve {name}: no answer in time"))),
+    }
+}
+
+async fn connect(addresses: &[SocketAddr], shown: &str) -> Result<TcpStream, Stop> {
+    let mut last = "it has no address".to_owned();
+    for address in addresses.iter().take(ADDRESSES_MAX) {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Requests are small and wait for their answers; a failure only costs time.
+                stream.set_nodelay(true).ok();
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = format!("{address}: {error}"),
+            Err(_) => last = format!("{address}: no answer in time"),
+        }
+    }
+    Err(Stop::failed(format!("cannot connect to {shown}: {last}")))
+}
+
+/// Asks an upstream proxy for a tunnel and reads its answer, and not one byte of what follows it is lost.
+async fn through(
+    stream: TcpStream,
+    proxy: &UpstreamProxy,
+    target: &Target,
+) -> Result<BufReader<TcpStream>, Stop> {
+    let mut line = BufReader::new(stream);
+    let authority = format!("{}:{}", target.host, target.port);
+    let mut head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
+    if let Some(value) = &proxy.credentials {
+        head.extend_from_slice(b"Proxy-Authorization: ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    let talk = async {
+        line.get_mut().write_all(&head).await?;
+        read_status(&mut line).await
+    };
+    match timeout(super::IDLE_TIMEOUT, talk).await {
+        Ok(Ok(200..=299)) => Ok(line),
+        Ok(Ok(407)) => Err(Stop::failed("the upstream proxy asks for credentials (407)")),
+        Ok(Ok(status)) => Err(Stop::failed(format!("the upstream proxy answers {status}"))),
+        Ok(Err(error)) => Err(Stop::failed(format!("the upstream proxy breaks off: {error}"))),
+        Err(_) => Err(Stop::failed("the upstream proxy does not answer in time")),
+    }
+}
+
+async fn read_status(line: &mut BufReader<TcpStream>) -> io::Result<u16> {
+    let mut head = line.take(TUNNEL_HEAD_BYTES_MAX);
+    let (mut status, mut row) = (None, Vec::new());
+    loop {
+        row.clear();
+        if head.read_until(b'\n', &mut row).await? == 0 || !row.ends_with(b"\n") {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let text = row.trim_ascii_end();
+        match status {
+            None => status = Some(parse_status(text).ok_or(io::ErrorKind::InvalidData)?),
+            Some(known) if text.is_empty() => return Ok(known),
+            Some(_) => {}
+        }
+    }
+}
+
+fn parse_status(row: &[u8]) -> Option<u16> {
+    let row = std::str::from_utf8(row).ok()?.strip_prefix("HTTP/1.")?;
+    row.split(' ').nth(1)?.parse().ok()
+}
+
+/// A connection for plain requests.
+pub(super) struct Line {
+    stream: TcpStream,
+    proxied: bool,
+}
+
+impl Connection for Line {
+    fn connected(&self) -> Connected {
+        // `proxy` makes the client write the whole URL in the request line.
+        Connected::new().proxy(self.proxied)
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The dialer as the pooling client of plain requests wants it.
+#[derive(Clone)]
+pub(super) struct Connector(pub(super) Arc<Dialer>);
+
+impl tower::Service<Uri> for Connector {
+    type Response = TokioIo<Line>;
+    type Error = Stop;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Stop>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let dialer = self.0.clone();
+        Box::pin(async move {
+            let authority = uri.authority().ok_or(Refusal::Form)?;
+            let target = Target::of(authority.as_str(), Scheme::Http).map_err(Refusal::from)?;
+            dialer.plain(&target).await.map(TokioIo::new)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines_of_proxies_are_read() {
+        assert_eq!(parse_status(b"HTTP/1.1 200 Connection established"), Some(200));
+        assert_eq!(parse_status(b"HTTP/1.0 407"), Some(407));
+        for bad in [&b"HTTP/2 200"[..], b"200", b"HTTP/1.1", b"SSH-2.0-x"] {
+            assert_eq!(parse_status(bad), None);
+        }
+    }
+}

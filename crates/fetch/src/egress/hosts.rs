@@ -1,0 +1,346 @@
+//! Which hosts may be asked: names as they are compared, rules, and what of a request they admit. No I/O.
+
+use super::address::{self, Reach};
+use super::record::Refusal;
+use std::{fmt, net::IpAddr, str::FromStr};
+
+/// Longest host name (RFC 1035 §3.1).
+const NAME_BYTES_MAX: usize = 253;
+/// Longest label of a host name (RFC 1035 §2.3.4).
+const LABEL_BYTES_MAX: usize = 63;
+/// The port of plain http.
+pub(super) const HTTP: u16 = 80;
+/// The port of https.
+const HTTPS: u16 = 443;
+/// Names that mean this very machine wherever they are looked up.
+const LOCAL_NAMES: [&str; 5] =
+    ["localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"];
+
+/// A host in the one spelling that is compared: lower case, no trailing dot, an address as an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A DNS name.
+    Name(String),
+    /// An address; one that only wraps an IPv4 address is that IPv4 address.
+    Address(IpAddr),
+}
+
+/// Why a text is no host, or no rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// Not a DNS name and not an address.
+    #[error("\"{0}\" is not a host name")]
+    Invalid(String),
+    /// A decimal, octal, hexadecimal or shortened spelling of an address.
+    #[error("\"{0}\" is an address in disguise")]
+    Disguised(String),
+    /// The port is no number from 1 to 65535.
+    #[error("\"{0}\" has no valid port")]
+    Port(String),
+}
+
+impl FromStr for Host {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if let Some(inner) = bare {
+            let parsed = inner.parse::<std::net::Ipv6Addr>();
+            return parsed
+                .map(|ip| Host::Address(IpAddr::V6(ip).to_canonical()))
+                .map_err(|_| HostError::Invalid(shown(text)));
+        }
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Host::Address(ip.to_canonical()));
+        }
+        name(text).map(Host::Name)
+    }
+}
+
+fn name(text: &str) -> Result<String, HostError> {
+    let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let label = |l: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if lower.len() > NAME_BYTES_MAX || !lower.split('.').all(label) {
+        return Err(HostError::Invalid(shown(text)));
+    }
+    let last = lower.rsplit('.').next().unwrap_or_default();
+    // C libraries read `2130706433`, `0x7f.1` and `0177.0.0.1` as addresses: no real name ends in a number.
+    if last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") {
+        return Err(HostError::Disguised(shown(text)));
+    }
+    Ok(lower)
+}
+
+/// Text from outside, made safe to show and short.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(100).collect::<String>().escape_default().to_string()
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => f.write_str(name),
+            Host::Address(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Host::Address(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// One entry of an allow-list, written `host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostRule {
+    /// The host, matched exactly.
+    pub host: Host,
+    /// The port. Without one: 80 for http and 443 for https, or any port where the operator lists the host.
+    pub port: Option<u16>,
+}
+
+impl FromStr for HostRule {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let (host, port) = split_port(text)?;
+        Ok(HostRule { host: host.parse()?, port })
+    }
+}
+
+/// Splits `host[:port]`; a bare IPv6 address has no port.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), HostError> {
+    let tail = match text.rfind(']') {
+        Some(end) => end + 1,
+        None if text.matches(':').count() > 1 => return Ok((text, None)),
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, rest) = text.split_at(tail);
+    let port = match rest.strip_prefix(':') {
+        None if rest.is_empty() => return Ok((host, None)),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
+    };
+    match port {
+        Some(0) | None => Err(HostError::Port(shown(text))),
+        known => Ok((host, known)),
+    }
+}
+
+impl fmt::Display for HostRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => self.host.fmt(f),
+        }
+    }
+}
+
+/// How a host is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// A plain request, which we read and may cache.
+    Http,
+    /// A tunnel, which we cannot read.
+    Tunnel,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    pub(super) host: Host,
+    pub(super) port: u16,
+}
+
+impl Target {
+    /// From the authority of a request; a user and password before the host are left out.
+    pub(super) fn of(authority: &str, scheme: Scheme) -> Result<Target, HostError> {
+        let (host, port) = split_port(without_userinfo(authority))?;
+        let usual = match scheme {
+            Scheme::Http => HTTP,
+            Scheme::Tunnel => HTTPS,
+        };
+        Ok(Target { host: host.parse()?, port: port.unwrap_or(usual) })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            HTTP => self.host.fmt(f),
+            port => write!(f, "{}:{port}", self.host),
+        }
+    }
+}
+
+/// The part of an authority after the last `@`.
+pub(super) fn without_userinfo(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// On whose word a host may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The image's own configuration: never an address that belongs to this machine or its cloud.
+    Image,
+    /// The operator: any address.
+    Operator,
+}
+
+/// The hosts that may be asked now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AllowList {
+    pub(super) image: Vec<HostRule>,
+    pub(super) operator: Vec<HostRule>,
+}
+
+impl AllowList {
+    /// Whether a target may be asked this way, before its name is looked up.
+    pub(super) fn admit(&self, target: &Target, scheme: Scheme) -> Result<Trust, Refusal> {
+        let named = |rule: &&HostRule| rule.host == target.host;
+        if self.operator.iter().filter(named).any(|rule| rule.port.is_none_or(|port| port == target.port)) {
+            return Ok(Trust::Operator);
+        }
+        self.image_admits(target, scheme)?;
+        match &target.host {
+            Host::Name(name) if is_local(name) => Err(Refusal::Local { host: name.clone() }),
+            Host::Address(ip) => reachable(target, *ip, Trust::Image).map(|()| Trust::Image),
+            Host::Name(_) => Ok(Trust::Image),
+        }
+    }
+
+    fn image_admits(&self, target: &Target, scheme: Scheme) -> Result<(), Refusal> {
+        let mut rules = self.image.iter().filter(|rule| rule.host == target.host).peekable();
+        if rules.peek().is_none() {
+            return Err(Refusal::NotListed { host: target.host.to_string() });
+        }
+        let fits = |rule: &HostRule| match (rule.port, scheme) {
+            (None, Scheme::Http) => target.port == HTTP,
+            (None, Scheme::Tunnel) => target.port == HTTPS,
+            (Some(port), Scheme::Http) => target.port == port,
+            // A tunnel to the port of plain http would only hide from the record what is fetched.
+            (Some(port), Scheme::Tunnel) => target.port == port && port != HTTP,
+        };
+        let port = || Refusal::Port { host: target.host.to_string(), port: target.port };
+        if rules.any(fits) { Ok(()) } else { Err(port()) }
+    }
+}
+
+/// Whether an address that a target stands for may be connected to.
+pub(super) fn reachable(target: &Target, ip: IpAddr, trust: Trust) -> Result<(), Refusal> {
+    match address::reach(ip) {
+        Reach::Never(kind) if trust == Trust::Image => {
+            Err(Refusal::Address { host: target.host.to_string(), address: ip, kind })
+        }
+        // A private address is a mirror in the house: the image's configuration names it, or its name.
+        Reach::Never(_) | Reach::Private | Reach::Public => Ok(()),
+    }
+}
+
+fn is_local(name: &str) -> bool {
+    LOCAL_NAMES.contains(&name) || name.ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(image: &[&str], operator: &[&str]) -> AllowList {
+        let rules = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect();
+        AllowList { image: rules(image), operator: rules(operator) }
+    }
+
+    fn admit(allow: &AllowList, authority: &str, scheme: Scheme) -> Result<Trust, Refusal> {
+        allow.admit(&Target::of(authority, scheme).unwrap(), scheme)
+    }
+
+    #[test]
+    fn hosts_have_one_spelling() {
+        for (text, same) in [
+            ("Deb.Debian.ORG.", "deb.debian.org"),
+            ("[::FFFF:10.0.0.1]", "10.0.0.1"),
+            ("[2001:DB8:0::1]", "[2001:db8::1]"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("my_mirror", "my_mirror"),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().to_string(), same);
+        }
+    }
+
+    #[test]
+    fn disguised_addresses_are_no_hosts() {
+        for text in
+            ["2130706433", "0x7f000001", "0x7f.1", "127.1", "0177.0.0.1", "127.0.0.01", "1.2.3.0x4", "a.0x1"]
+        {
+            assert_eq!(text.parse::<Host>(), Err(HostError::Disguised(text.into())), "{text}");
+        }
+        for text in
+            ["", ".", "a..b", "a b", "a/b", "a%2e", "ä.org", "[::1", "[fe80::1%eth0]", "[10.0.0.1]", "a\r\nb"]
+        {
+            assert!(matches!(text.parse::<Host>(), Err(HostError::Invalid(_))), "{text}");
+        }
+        assert!("1.debian.pool.ntp.org".parse::<Host>().is_ok());
+    }
+
+    #[test]
+    fn rules_take_an_optional_port() {
+        assert_eq!("m:8080".parse::<HostRule>().unwrap().port, Some(8080));
+        assert_eq!("[fd00::1]:80".parse::<HostRule>().unwrap().to_string(), "[fd00::1]:80");
+        assert_eq!("fd00::1".parse::<HostRule>().unwrap().port, None);
+        for text in ["m:", "m:0", "m:65536", "m:x", "m:+1", "[::1]x", "m:80/x"] {
+            assert!(text.parse::<HostRule>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_image_lists_is_admitted_and_nothing_else() {
+        use Scheme::{Http, Tunnel};
+        let allow = list(
+            &[
+                "deb.debian.org",
+                "m.corp:8443",
+                "plain:80",
+                "10.1.2.3",
+                "127.0.0.1",
+                "localhost",
+                "203.0.113.7",
+            ],
+            &[],
+        );
+        for (authority, scheme) in [
+            ("deb.debian.org", Http),
+            ("DEB.debian.org.:80", Http),
+            ("user:secret@deb.debian.org", Http),
+            ("deb.debian.org:443", Tunnel),
+            ("m.corp:8443", Http),
+            ("m.corp:8443", Tunnel),
+            ("10.1.2.3", Http),
+            ("203.0.113.7:443", Tunnel),
+        ] {
+            assert_eq!(admit(&allow, authority, scheme), Ok(Trust::Image), "{authority}");
+        }
+        for (authority, scheme, why) in [
+            ("evil.org", Http, "evil.org is not"),
+            ("sub.deb.debian.org", Http, "sub.deb.debian.org is not"),
+            ("deb.debian.org@evil.org", Http, "evil.org is not"),
+            ("10.1.2.4", Http, "10.1.2.4 is not"),
+            ("deb.debian.org:8080", Http, "port 8080"),
+            ("deb.debian.org:22", Tunnel, "port 22"),
+            ("m.corp", Http, "port 80"),
+            ("plain:80", Tunnel, "port 80"),
+            ("127.0.0.1", Http, "loopback"),
+            ("[::ffff:127.0.0.1]:443", Tunnel, "loopback"),
+            ("localhost", Http, "localhost"),
+        ] {
+            let refused = admit(&allow, authority, scheme).expect_err(authority).to_string();
+            assert!(refused.contains(why), "{authority}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_operator_may_list_any_host() {
+        let allow = list(&[], &["127.0.0.1", "localhost:5000"]);
+        assert_eq!(admit(&allow, "127.0.0.1:4000", Scheme::Http), Ok(Trust::Operator));
+        assert_eq!(admit(&allow, "localhost:5000", Scheme::Tunnel), Ok(Trust::Operator));
+        assert!(admit(&allow, "localhost:5001", Scheme::Http).is_err());
+    }
+}
