@@ -357,10 +357,7 @@ mod tests {
         // The benign twins: empty, and ending with one newline only.
         let one_newline = format!("{}\n", GOOD.trim_end());
         assert_eq!(parse_status(b"").unwrap(), Status::default());
-        assert_eq!(
-            parse_status(GOOD.trim_end().to_owned().add_newline().as_bytes()).unwrap().packages.len(),
-            1
-        );
+        assert_eq!(parse_status(one_newline.as_bytes()).unwrap().packages.len(), 1);
     }
 
     #[test]
