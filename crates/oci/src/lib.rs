@@ -20,7 +20,7 @@ pub use image::{Image, ImageLayer, Patch};
 pub use index::Index;
 pub use manifest::{Document, Manifest};
 pub use platform::Platform;
-pub use reference::{Reference, ReferenceError};
+pub use reference::{Reference, ReferenceError, is_tag};
 
 /// Why bytes are no manifest, index or config that we take. The message names the offending item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
