@@ -1,1 +1,34 @@
-//! Images, repositories, registries and fakes for tests, demo and benches.
+//! Images, repositories, registries and judges for tests, demo and benches.
+//!
+//! What judges a result here shares no code with what made it: tar, OCI and dpkg files are read and written by this
+//! room's own small readers or by real tools (`skopeo`, `umoci`, `syft`, `dpkg`), never by the rooms under test.
+//! Everything blocks; programs are run by argument vector; what is slow to make is kept under `.testkit` in the workspace.
+
+pub mod advisories;
+pub mod app_image;
+pub mod command;
+pub mod debian_root;
+pub mod dpkg;
+mod error;
+pub mod image;
+pub mod image_reader;
+pub mod mirror;
+pub mod probe;
+pub mod registry;
+pub mod scan;
+pub mod syft;
+pub mod tar;
+pub mod tools;
+pub mod tree;
+pub mod workspace;
+
+pub use error::Error;
+
+/// Says on stderr why a test cannot run here, and returns from it. The test runner counts such lines.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)+) => {{
+        $crate::probe::report_skip(&format!($($reason)+));
+        return;
+    }};
+}

@@ -1,0 +1,133 @@
+//! Real Debian images with real, fixable vulnerabilities: made by `mmdebstrap` from the release alone, without any update,
+//! then pointed at the updates. Kept under `.testkit`, because making one takes half a minute.
+
+use crate::image::{Image, Layer, Layout};
+use crate::tar::{self, Entry, Kind, Reader};
+use crate::{Error, command::argv, image_reader::plain, mirror::Mirror, probe, tree, workspace};
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+
+/// The tag that a vulnerable image has in its layout.
+pub const TAG: &str = "vulnerable";
+
+/// A Debian release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Suite {
+    /// Debian 11.
+    Bullseye,
+    /// Debian 12.
+    #[default]
+    Bookworm,
+    /// Debian 13.
+    Trixie,
+}
+
+impl Suite {
+    /// All of them.
+    pub const ALL: [Suite; 3] = [Suite::Bullseye, Suite::Bookworm, Suite::Trixie];
+
+    /// Its code name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Suite::Bullseye => "bullseye",
+            Suite::Bookworm => "bookworm",
+            Suite::Trixie => "trixie",
+        }
+    }
+}
+
+/// A layout that holds the vulnerable image of `suite` as [`TAG`]; made if it is not there yet.
+pub fn image(suite: Suite) -> Result<Layout, Error> {
+    let directory = workspace::cache().join("layouts").join(format!("debian-{}", suite.name()));
+    workspace::once(&directory, |unfinished| {
+        let layers = vec![Layer::File(root(suite, &[])?)];
+        Layout::create(unfinished)?.add(TAG, &Image::new(layers)).map(drop)
+    })?;
+    Layout::open(&directory)
+}
+
+/// The tar of a vulnerable root of `suite` with `packages` beside the smallest set; made if it is not there yet.
+pub fn root(suite: Suite, packages: &[&str]) -> Result<PathBuf, Error> {
+    let name = [&[suite.name()], packages].concat().join("+");
+    let path = workspace::cache().join("roots").join(format!("{name}.tar"));
+    workspace::once(&path, |unfinished| {
+        let raw = unfinished.with_extension("raw");
+        bootstrap(suite, packages, &raw)?;
+        tidy(&raw, unfinished)?;
+        fs::remove_file(&raw).map_err(Error::io(&raw))
+    })?;
+    Ok(path)
+}
+
+fn bootstrap(suite: Suite, packages: &[&str], tar: &Path) -> Result<(), Error> {
+    let mirror = Mirror::of_this_machine()?;
+    let sources = tempfile::NamedTempFile::new().map_err(Error::io("temporary file"))?;
+    fs::write(sources.path(), mirror.sources_list(suite.name())).map_err(Error::io(sources.path()))?;
+    let mode = if probe::root().is_ok() { "--mode=root" } else { "--mode=unshare" };
+    let make = argv("mmdebstrap", [mode, "--variant=minbase", "--format=tar"]);
+    let make = ["man", "locale", "info"]
+        .iter()
+        .fold(make, |make, folder| make.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*")));
+    let make = if packages.is_empty() { make } else { make.arg(format!("--include={}", packages.join(","))) };
+    let make =
+        make.arg(format!("--customize-hook=upload {} /etc/apt/sources.list", sources.path().display()));
+    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let release = format!("deb [signed-by={keyring}] {} {} main", mirror.archive, suite.name());
+    let make = make.arg(suite.name()).arg(tar).arg(release);
+    make.env("SOURCE_DATE_EPOCH", tree::EPOCH.to_string()).stdout().map(drop)
+}
+
+/// Writes the root as images have it: no `./`, no device nodes, nothing of the machine it was made on.
+fn tidy(raw: &Path, tidied: &Path) -> Result<(), Error> {
+    let mut reader = Reader::new(BufReader::new(File::open(raw).map_err(Error::io(raw))?));
+    let mut out = BufWriter::new(File::create(tidied).map_err(Error::io(tidied))?);
+    while let Some(mut entry) = reader.next_entry()? {
+        if let Kind::File(content) = &mut entry.kind {
+            *content = reader.content()?;
+        }
+        if let Some(entry) = of_image(entry) {
+            tar::append(&mut out, &entry).map_err(Error::io(tidied))?;
+        }
+    }
+    tar::finish(&mut out).map_err(Error::io(tidied))
+}
+
+fn of_image(mut entry: Entry) -> Option<Entry> {
+    entry.path = plain(&entry.path);
+    if let Kind::Hardlink(target) = &mut entry.kind {
+        *target = plain(target);
+    }
+    let of_machine: [&[u8]; 3] = [b"etc/hostname", b"etc/resolv.conf", b""];
+    let left_out = of_machine.contains(&&entry.path[..]) || entry.path.starts_with(b"dev/");
+    (!left_out).then_some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{scan, skip, syft};
+
+    #[test]
+    fn nothing_of_the_machine_goes_into_an_image() {
+        let kept =
+            |path: &str| of_image(Entry::file(path, "")).map(|entry| String::from_utf8(entry.path).unwrap());
+        assert_eq!(kept("./etc/passwd").as_deref(), Some("etc/passwd"));
+        for path in ["./etc/hostname", "./etc/resolv.conf", "./dev/null", "./"] {
+            assert_eq!(kept(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_real_debian_has_fixable_findings_and_syft_agrees_on_its_packages() {
+        if let Err(reason) =
+            probe::first_reason([probe::debian_roots(), probe::programs(&["skopeo", "syft"])])
+        {
+            skip!("{reason}");
+        }
+        let layout = image(Suite::Bookworm).unwrap();
+        let scan = scan::layout(layout.directory(), TAG).unwrap();
+        assert!(scan.fixable() > 0);
+        assert_eq!(syft::packages(layout.directory(), TAG).unwrap(), scan.packages);
+    }
+}
