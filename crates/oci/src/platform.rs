@@ -18,7 +18,8 @@ pub struct Platform {
 impl Platform {
     /// A platform, with `arm64/v8` written as `arm64`.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
-        let variant = variant.filter(|v| !v.is_empty() && !(architecture == "arm64" && *v == "v8"));
+        let is_default = |v: &str| v.is_empty() || (architecture == "arm64" && v == "v8");
+        let variant = variant.filter(|v| !is_default(v));
         Platform {
             os: os.to_owned(),
             architecture: architecture.to_owned(),

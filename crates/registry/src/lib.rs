@@ -1,1 +1,27 @@
-//! Distribution client: auth, pull, mount, push, tags.
+//! Distribution client: auth, pull, mount, push, tags. What comes is verified; credentials go to their registry and its
+//! token service only, and appear in no message.
+
+mod auth;
+mod blob;
+mod challenge;
+mod credentials;
+mod docker_config;
+mod error;
+mod helper;
+mod manifest;
+mod session;
+mod tags;
+mod token;
+mod transport;
+mod upload;
+mod verified;
+
+pub use blob::BlobReader;
+pub use credentials::Credentials;
+pub use docker_config::DockerConfig;
+pub use error::Error;
+pub use fetch::client::{Body, BodyReader, Client, ClientOptions, ProxySettings, Secret};
+pub use manifest::FetchedManifest;
+pub use session::Registry;
+pub use transport::Transport;
+pub use verified::Verified;

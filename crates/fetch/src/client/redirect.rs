@@ -55,7 +55,8 @@ fn refusal(request: &Request, status: StatusCode, to: &Url) -> Option<&'static s
     if loopback(to) && !loopback(from) {
         return Some("from a remote host to this machine");
     }
-    if !reads && !(keeps_method && same_origin(from, to)) {
+    let may_carry = keeps_method && same_origin(from, to);
+    if !reads && !may_carry {
         return Some("what is sent may not be sent elsewhere");
     }
     request.reach.refusal_of(to)
