@@ -1,6 +1,19 @@
 //! [`Findings`](report::Findings) + [`Inventory`](inventory::Inventory) + [`Policy`] → [`Plan`]; [`Plan`] + the inventory read
 //! back after the run → [`Outcome`]s. Pure and deterministic.
 
+mod changes;
+mod counts;
+mod fit;
+mod make;
+mod settle;
+#[cfg(test)]
+mod testing;
+
+pub use changes::{Upgrade, Violation, upgrades, violations};
+pub use counts::Counts;
+pub use make::make;
+pub use settle::settle;
+
 use version::PackageName;
 
 /// What the user allows.
@@ -10,6 +23,39 @@ pub struct Policy {
     pub allow_mismatch: bool,
     /// Go on with the other packages when one cannot be fixed.
     pub ignore_errors: bool,
+}
+
+/// The image as it is, for comparison with what the report says of its subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// The image as it was asked for.
+    pub name: String,
+    /// Architecture in OCI's words.
+    pub architecture: String,
+    /// Variant of the architecture.
+    pub variant: Option<String>,
+    /// Digest of the config.
+    pub image_id: String,
+    /// Digest of the manifest.
+    pub manifest_digest: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Report and image disagree on what the image is.
+    #[error("{what}: the report says {report}, the image is {image}")]
+    Mismatch {
+        /// What they disagree on (`distribution`, `architecture`, …).
+        what: &'static str,
+        /// The report's side, printable.
+        report: String,
+        /// The image's side, printable.
+        image: String,
+    },
+    /// The report names no distribution or release, so nothing can be compared.
+    #[error("the report has findings but does not say {0}")]
+    Incomplete(&'static str),
 }
 
 /// What shall be done to one image.
@@ -48,6 +94,10 @@ pub struct Fix {
 /// A finding within a fix: each has its own bound, so that each gets its own outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingRef {
+    /// Its place in the report, counted from 0. A finding on several architectures of a package has the same in each fix.
+    pub position: usize,
+    /// Package, as the report names it.
+    pub package: PackageName,
     /// Vulnerability id.
     pub vulnerability: String,
     /// The version from which this very vulnerability is fixed.

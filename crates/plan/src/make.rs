@@ -1,0 +1,287 @@
+//! Findings and inventory to a plan: each finding either asks for a package at least at a version, or is left out with
+//! its reason.
+
+use crate::{Error, FindingRef, Fix, ImageFacts, Outcome, Plan, Policy, Scope, Settled, fit};
+use inventory::{ByName, Inventory, Package};
+use report::{Finding, Findings};
+use std::collections::BTreeMap;
+use version::{PackageName, deb::Version};
+
+/// The plan for an image. Without a report: everything.
+pub fn make(
+    findings: Option<&Findings>,
+    inventory: &Inventory,
+    image: &ImageFacts,
+    policy: &Policy,
+) -> Result<Plan, Error> {
+    let mut notes = held_note(inventory);
+    let Some(findings) = findings else {
+        return Ok(Plan { scope: Scope::UpdateAll, left_out: Vec::new(), notes });
+    };
+    notes.extend(fit::check(findings, &inventory.os, image, policy)?);
+    let mut draft = Draft::new(inventory);
+    for (position, finding) in findings.os.iter().enumerate() {
+        draft.add(position, finding);
+    }
+    Ok(Plan { scope: Scope::Fixes(draft.fixes.into_values().collect()), left_out: draft.left_out, notes })
+}
+
+fn held_note(inventory: &Inventory) -> Vec<String> {
+    let held: Vec<_> = inventory.packages.iter().filter(|p| p.held).map(|p| p.name.as_str()).collect();
+    match held.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("held by the image's administrator, not patched: {}", held.join(", "))],
+    }
+}
+
+/// The plan in the making.
+struct Draft<'a> {
+    by_name: ByName<'a>,
+    /// The architecture that the package tool means when none is given.
+    native: Option<&'a str>,
+    fixes: BTreeMap<PackageName, Fix>,
+    left_out: Vec<Settled>,
+}
+
+/// What one installed package needs of one finding.
+enum Need<'a> {
+    Nothing,
+    Fix(&'a Package, Version),
+    Stays(Outcome),
+}
+
+impl<'a> Draft<'a> {
+    fn new(inventory: &'a Inventory) -> Self {
+        let dpkg = inventory.packages.iter().find(|p| p.name.as_str() == "dpkg");
+        Draft {
+            by_name: inventory.by_name(),
+            native: dpkg.map(|p| p.architecture.as_str()),
+            fixes: BTreeMap::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, position: usize, finding: &Finding) {
+        let packages = self.installed(&finding.package);
+        let Some(first) = packages.first() else {
+            return self.leave_out(finding, None, Outcome::NotInstalled);
+        };
+        if finding.fixed.is_empty() {
+            return self.leave_out(finding, Some(first), Outcome::NoFixKnown);
+        }
+        let needs: Vec<_> = packages.iter().map(|package| need(finding, package)).collect();
+        // Copies of one package on several architectures move together or not at all.
+        let stays = needs
+            .iter()
+            .find_map(|n| if let Need::Stays(outcome) = n { Some(outcome.clone()) } else { None });
+        if let Some(outcome) = stays {
+            return self.leave_out(finding, Some(first), outcome);
+        }
+        if needs.iter().all(|need| matches!(need, Need::Nothing)) {
+            return self.leave_out(finding, Some(first), Outcome::AlreadyFixed);
+        }
+        for need in needs {
+            if let Need::Fix(package, bound) = need {
+                self.ask(position, finding, package, bound);
+            }
+        }
+    }
+
+    /// The installed packages that a name in a report means.
+    fn installed(&self, name: &PackageName) -> Vec<&'a Package> {
+        let all = self.by_name.get(name.base()).map_or(&[][..], Vec::as_slice);
+        let wanted = |p: &&&Package| name.architecture().is_none_or(|a| a == p.architecture);
+        all.iter().filter(wanted).copied().collect()
+    }
+
+    fn leave_out(&mut self, finding: &Finding, package: Option<&Package>, outcome: Outcome) {
+        self.left_out.push(Settled {
+            vulnerability: finding.vulnerability.clone(),
+            package: finding.package.clone(),
+            installed: package.map_or(&finding.installed, |p| &p.version).clone(),
+            fixed: (!finding.fixed.is_empty()).then(|| finding.fixed.join(", ")),
+            now: package.map(|p| p.version.clone()),
+            severity: finding.severity.clone(),
+            outcome,
+        });
+    }
+
+    fn ask(&mut self, position: usize, finding: &Finding, package: &Package, bound: Version) {
+        let name = self.asked_name(package);
+        let fix = self.fixes.entry(name.clone()).or_insert_with(|| Fix {
+            package: name,
+            installed: package.version.clone(),
+            at_least: bound.to_string(),
+            findings: Vec::new(),
+        });
+        if fix.at_least.parse::<Version>().is_ok_and(|known| known < bound) {
+            fix.at_least = bound.to_string();
+        }
+        fix.findings.push(FindingRef {
+            position,
+            package: finding.package.clone(),
+            vulnerability: finding.vulnerability.clone(),
+            fixed: bound.to_string(),
+            severity: finding.severity.clone(),
+        });
+    }
+
+    /// The name as the tool is to be asked for it.
+    fn asked_name(&self, package: &Package) -> PackageName {
+        let copies = self.by_name.get(package.name.as_str()).map_or(0, Vec::len);
+        let foreign = package.architecture != "all" && self.native.is_some_and(|n| n != package.architecture);
+        if copies < 2 && !foreign {
+            return package.name.clone();
+        }
+        // A name at the length limit cannot take a qualifier; the tool then decides, and the database tells.
+        format!("{}:{}", package.name, package.architecture).parse().unwrap_or_else(|_| package.name.clone())
+    }
+}
+
+fn need<'a>(finding: &Finding, package: &'a Package) -> Need<'a> {
+    let Ok(installed) = package.version.parse::<Version>() else {
+        let reason = format!("the installed version \"{}\" cannot be compared", package.version);
+        return Need::Stays(Outcome::Failed { reason });
+    };
+    match bound(finding, &installed) {
+        Err(reason) => Need::Stays(Outcome::Failed { reason }),
+        Ok(None) => Need::Nothing,
+        Ok(Some(_)) if package.held => Need::Stays(Outcome::Held),
+        Ok(Some(bound)) => Need::Fix(package, bound),
+    }
+}
+
+/// The version a finding asks for: of the versions that fix it, each on its own branch, the lowest above what is installed.
+/// None where what is installed is one of them, or above all.
+fn bound(finding: &Finding, installed: &Version) -> Result<Option<Version>, String> {
+    let mut above = Vec::new();
+    let mut reached = false;
+    for text in &finding.fixed {
+        let fixed: Version = text.parse().map_err(|error| format!("{error}"))?;
+        match fixed > *installed {
+            true => above.push(fixed),
+            false => reached |= fixed == *installed,
+        }
+    }
+    Ok(above.into_iter().min().filter(|_| !reached))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{finding, inventory, package};
+
+    fn plan(findings: &[Finding], inventory: &Inventory) -> Plan {
+        let findings =
+            Findings { subject: crate::testing::subject(), os: findings.to_vec(), ..Findings::default() };
+        make(Some(&findings), inventory, &ImageFacts::default(), &Policy::default()).unwrap()
+    }
+
+    fn fixes(plan: &Plan) -> Vec<(&str, &str)> {
+        let Scope::Fixes(fixes) = &plan.scope else { panic!("{plan:?}") };
+        fixes.iter().map(|f| (f.package.as_str(), f.at_least.as_str())).collect()
+    }
+
+    #[test]
+    fn without_a_report_everything_is_updated_and_held_packages_are_named() {
+        let mut held = package("b", "1");
+        held.held = true;
+        let inventory = inventory(&[package("a", "1"), held]);
+        let plan = make(None, &inventory, &ImageFacts::default(), &Policy::default()).unwrap();
+        assert_eq!(plan.scope, Scope::UpdateAll);
+        assert_eq!(plan.notes, ["held by the image's administrator, not patched: b"]);
+    }
+
+    #[test]
+    fn a_fix_takes_the_highest_of_its_findings_bounds() {
+        let inventory = inventory(&[package("a", "1.0-1"), package("b", "1")]);
+        let findings = [
+            finding("CVE-1", "a", &["1.0-3"]),
+            finding("CVE-2", "b", &["2"]),
+            finding("CVE-3", "a", &["1.0-10"]),
+        ];
+        let plan = plan(&findings, &inventory);
+        assert_eq!(fixes(&plan), [("a", "1.0-10"), ("b", "2")]);
+        let Scope::Fixes(fixes) = &plan.scope else { unreachable!() };
+        let own: Vec<_> = fixes[0].findings.iter().map(|f| (f.position, f.fixed.as_str())).collect();
+        assert_eq!(own, [(0, "1.0-3"), (2, "1.0-10")]);
+        assert!(plan.left_out.is_empty());
+    }
+
+    #[test]
+    fn what_asks_for_nothing_is_left_out_with_its_reason() {
+        let mut held = package("held", "1");
+        held.held = true;
+        let inventory = inventory(&[package("a", "1:1.0"), held, package("odd", "v1")]);
+        let findings = [
+            finding("CVE-1", "absent", &["2"]),
+            finding("CVE-2", "a", &[]),
+            finding("CVE-3", "a", &["2.0"]),
+            finding("CVE-4", "held", &["2"]),
+            finding("CVE-5", "held", &["1"]),
+            finding("CVE-6", "a", &["1:1.0 || 2"]),
+            finding("CVE-7", "odd", &["2"]),
+        ];
+        let plan = plan(&findings, &inventory);
+        assert!(fixes(&plan).is_empty());
+        let outcomes: Vec<_> = plan.left_out.iter().map(|s| &s.outcome).collect();
+        assert_eq!(
+            outcomes[..5],
+            [
+                &Outcome::NotInstalled,
+                &Outcome::NoFixKnown,
+                &Outcome::AlreadyFixed,
+                &Outcome::Held,
+                &Outcome::AlreadyFixed,
+            ]
+        );
+        assert!(matches!(outcomes[5], Outcome::Failed { reason } if reason.contains("not allowed")));
+        assert!(matches!(outcomes[6], Outcome::Failed { reason } if reason.contains("v1")));
+        assert_eq!(plan.left_out[0].installed, "0.1");
+        assert_eq!(plan.left_out[2].now.as_deref(), Some("1:1.0"));
+    }
+
+    #[test]
+    fn of_several_branches_the_lowest_above_what_is_installed_counts() {
+        for (fixed, installed, wanted) in [
+            (&["1.2", "1.3"][..], "1.1", Some("1.2")),
+            (&["1.3", "1.2"], "1.1", Some("1.2")),
+            (&["1.2", "1.3"], "1.2.1", Some("1.3")),
+            (&["1.2", "1.3"], "1.2", None),
+            (&["1.2", "1.3"], "1.4", None),
+        ] {
+            let bound = bound(&finding("CVE-1", "a", fixed), &installed.parse().unwrap()).unwrap();
+            assert_eq!(bound.as_ref().map(Version::as_str), wanted, "{fixed:?} {installed}");
+        }
+    }
+
+    #[test]
+    fn architectures_are_named_where_a_name_alone_is_ambiguous() {
+        let on = |name: &str, architecture: &str| Package {
+            architecture: architecture.into(),
+            ..package(name, "1")
+        };
+        let inventory = inventory(&[
+            on("dpkg", "amd64"),
+            on("libc6", "amd64"),
+            on("libc6", "i386"),
+            on("lib32", "i386"),
+            on("data", "all"),
+            on("one", "amd64"),
+        ]);
+        let findings = [
+            finding("CVE-1", "libc6", &["2"]),
+            finding("CVE-2", "libc6:i386", &["3"]),
+            finding("CVE-3", "lib32", &["2"]),
+            finding("CVE-4", "data", &["2"]),
+            finding("CVE-5", "one:amd64", &["2"]),
+            finding("CVE-6", "one:arm64", &["2"]),
+        ];
+        let plan = plan(&findings, &inventory);
+        let expected =
+            [("data", "2"), ("lib32:i386", "2"), ("libc6:amd64", "2"), ("libc6:i386", "3"), ("one", "2")];
+        assert_eq!(fixes(&plan), expected);
+        assert_eq!(plan.left_out.len(), 1);
+        assert_eq!(plan.left_out[0].outcome, Outcome::NotInstalled);
+    }
+}
