@@ -1,0 +1,166 @@
+//! Rules → filter program. A chain of comparisons is enough: the kernel remembers which calls are always allowed and does
+//! not run the program for them.
+
+use super::{Judge, Rule, Verdict, table};
+use crate::sys::Instruction;
+
+/// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+const IF_ABOVE: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+
+/// The program: a foreign architecture kills, a known call is judged by its rule, an unknown one gets EPERM, one newer
+/// than the table (or of the x32 table) ENOSYS, so that libraries fall back to older calls.
+pub(crate) fn assemble(rules: &[Rule]) -> Vec<Instruction> {
+    let mut program = vec![
+        plain(LOAD, ARCHITECTURE),
+        branch(IF_EQUAL, table::ARCHITECTURE, 1, 0),
+        plain(RETURN, libc::SECCOMP_RET_KILL_PROCESS),
+        plain(LOAD, NUMBER),
+        branch(IF_ABOVE, table::NEWEST as u32, 0, 1),
+        verdict(Verdict::Errno(libc::ENOSYS as u16)),
+    ];
+    for rule in rules {
+        let body = judge(rule.judge);
+        // A body is at most a handful of instructions, so the distance always fits.
+        program.push(branch(IF_EQUAL, rule.number as u32, 0, body.len() as u8));
+        program.extend(body);
+    }
+    program.push(verdict(Verdict::Errno(libc::EPERM as u16)));
+    program
+}
+
+/// The instructions that judge one call; they always end in a return.
+fn judge(judge: Judge) -> Vec<Instruction> {
+    let refuse = verdict(Verdict::Errno(libc::EPERM as u16));
+    let allow = verdict(Verdict::Allow);
+    match judge {
+        Judge::Always(fixed) => vec![verdict(fixed)],
+        Judge::OneOf(argument, values) => compare(argument, values, [refuse, allow]),
+        Judge::NoneOf(argument, values) => compare(argument, values, [allow, refuse]),
+        Judge::NoBits(argument, bits) => {
+            vec![load(argument), branch(IF_ANY_BIT, bits, 1, 0), allow, refuse]
+        }
+    }
+}
+
+/// Ends in the second of `ends` if the argument equals one of the values, otherwise in the first.
+fn compare(argument: usize, values: &[u32], ends: [Instruction; 2]) -> Vec<Instruction> {
+    let to_match = |index: usize| (values.len() - index) as u8;
+    let tests = values.iter().enumerate().map(|(at, value)| branch(IF_EQUAL, *value, to_match(at), 0));
+    std::iter::once(load(argument)).chain(tests).chain(ends).collect()
+}
+
+/// Loads the low half of an argument; both architectures of the table are little-endian.
+fn load(argument: usize) -> Instruction {
+    plain(LOAD, ARGUMENTS + 8 * argument as u32)
+}
+
+fn verdict(verdict: Verdict) -> Instruction {
+    plain(
+        RETURN,
+        match verdict {
+            Verdict::Allow => libc::SECCOMP_RET_ALLOW,
+            Verdict::Errno(number) => libc::SECCOMP_RET_ERRNO | u32::from(number),
+            Verdict::Notify => libc::SECCOMP_RET_USER_NOTIF,
+        },
+    )
+}
+
+fn plain(code: u32, k: u32) -> Instruction {
+    branch(code, k, 0, 0)
+}
+
+fn branch(code: u32, k: u32, jt: u8, jf: u8) -> Instruction {
+    Instruction { code: code as u16, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seccomp::{Owners, rules};
+
+    /// What the program answers, by a small interpreter of the few instructions used.
+    fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u32; 6]) -> u32 {
+        let (mut at, mut value) = (0usize, 0u32);
+        loop {
+            let i = &program[at];
+            at += 1;
+            let jump = |yes: bool| usize::from(if yes { i.jt } else { i.jf });
+            match u32::from(i.code) {
+                LOAD if i.k == ARCHITECTURE => value = architecture,
+                LOAD if i.k == NUMBER => value = number,
+                LOAD => value = arguments[((i.k - ARGUMENTS) / 8) as usize],
+                IF_EQUAL => at += jump(value == i.k),
+                IF_ABOVE => at += jump(value > i.k),
+                IF_ANY_BIT => at += jump(value & i.k != 0),
+                RETURN => return i.k,
+                other => panic!("instruction {other:#x}"),
+            }
+        }
+    }
+
+    fn errno(number: i32) -> u32 {
+        libc::SECCOMP_RET_ERRNO | number as u32
+    }
+
+    #[test]
+    fn calls_are_judged_as_the_table_says() {
+        let program = assemble(&rules(Owners::Real));
+        let first = |argument: u32| [argument, 0, 0, 0, 0, 0];
+        let second = |argument: u32| [0, argument, 0, 0, 0, 0];
+        let (allow, refuse) = (libc::SECCOMP_RET_ALLOW, errno(libc::EPERM));
+        let cases = [
+            (libc::SYS_read, first(0), allow),
+            (libc::SYS_execve, first(0), allow),
+            (libc::SYS_fchown, first(0), allow),
+            (libc::SYS_fsync, first(0), errno(0)),
+            (libc::SYS_clone3, first(0), errno(libc::ENOSYS)),
+            (libc::SYS_mount, first(0), refuse),
+            (libc::SYS_ptrace, first(0), refuse),
+            (libc::SYS_unshare, first(0), refuse),
+            (libc::SYS_io_uring_setup, first(0), refuse),
+            (libc::SYS_socket, first(libc::AF_INET as u32), allow),
+            (libc::SYS_socket, first(libc::AF_VSOCK as u32), refuse),
+            (libc::SYS_socket, first(libc::AF_PACKET as u32), refuse),
+            (libc::SYS_clone, first(libc::SIGCHLD as u32), allow),
+            (libc::SYS_clone, first(libc::CLONE_NEWUSER as u32 | libc::SIGCHLD as u32), refuse),
+            (libc::SYS_ioctl, second(libc::TIOCGWINSZ as u32), allow),
+            (libc::SYS_ioctl, second(libc::TIOCSTI as u32), refuse),
+            (libc::SYS_personality, first(0xffff_ffff), allow),
+            (libc::SYS_personality, first(0x0400_0000), refuse),
+            (100_000, first(0), errno(libc::ENOSYS)),
+            (libc::SYS_read | 0x4000_0000, first(0), errno(libc::ENOSYS)),
+        ];
+        for (number, arguments, want) in cases {
+            let got = run(&program, table::ARCHITECTURE, number as u32, arguments);
+            assert_eq!(got, want, "call {number} {arguments:?}");
+        }
+        assert_eq!(run(&program, 0x4000_0003, 3, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+    }
+
+    #[test]
+    fn emulated_owners_go_through_us() {
+        let program = assemble(&rules(Owners::Emulated));
+        let got = |number: libc::c_long| run(&program, table::ARCHITECTURE, number as u32, [0; 6]);
+        assert_eq!(got(libc::SYS_fchownat), libc::SECCOMP_RET_USER_NOTIF);
+        assert_eq!(got(libc::SYS_setgroups), errno(0));
+        assert_eq!(got(libc::SYS_write), libc::SECCOMP_RET_ALLOW);
+    }
+
+    #[test]
+    fn no_call_is_named_twice_and_the_program_fits() {
+        for owners in [Owners::Real, Owners::Emulated] {
+            let rules = rules(owners);
+            let distinct: std::collections::BTreeSet<_> = rules.iter().map(|r| r.number).collect();
+            assert_eq!(distinct.len(), rules.len());
+            assert!(assemble(&rules).len() <= libc::BPF_MAXINSNS as usize);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! A program of a hostile image.
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! Our stages alone, as a program for tests.
+
+fn main() {
+    embedded::entry();
+}
