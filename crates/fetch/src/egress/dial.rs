@@ -99,6 +99,11 @@ async fn direct(target: &Target, trust: Trust) -> Result<TcpStream, Stop> {
         Host::Address(ip) => vec![SocketAddr::new(*ip, target.port)],
         Host::Name(name) => look_up(name, target.port).await?,
     };
+    connect(&usable(target, found, trust)?, &target.host.to_string()).await
+}
+
+/// Of the addresses of a target those that may be connected to.
+fn usable(target: &Target, found: Vec<SocketAddr>, trust: Trust) -> Result<Vec<SocketAddr>, Refusal> {
     let (mut usable, mut refused) = (Vec::new(), None);
     for address in found {
         match reachable(target, address.ip(), trust) {
@@ -107,8 +112,8 @@ async fn direct(target: &Target, trust: Trust) -> Result<TcpStream, Stop> {
         }
     }
     match refused {
-        Some(refusal) if usable.is_empty() => Err(refusal.into()),
-        _ => connect(&usable, &target.host.to_string()).await,
+        Some(refusal) if usable.is_empty() => Err(refusal),
+        _ => Ok(usable),
     }
 }
 
@@ -254,6 +259,24 @@ impl tower::Service<Uri> for Connector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_connected_to_only_where_it_may_be() {
+        let target = Target::of("mirror.example", Scheme::Http).unwrap();
+        let at =
+            |ips: &[&str]| ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)).collect::<Vec<_>>();
+        let metadata = usable(&target, at(&["169.254.169.254"]), Trust::Image);
+        assert!(
+            metadata.unwrap_err().to_string().contains("mirror.example is at 169.254.169.254 (link-local)")
+        );
+        assert!(usable(&target, at(&["127.0.0.1", "::1"]), Trust::Image).is_err());
+        for (found, left) in
+            [(&["::1", "10.0.0.1"][..], &["10.0.0.1"][..]), (&["203.0.113.1"], &["203.0.113.1"]), (&[], &[])]
+        {
+            assert_eq!(usable(&target, at(found), Trust::Image), Ok(at(left)));
+        }
+        assert_eq!(usable(&target, at(&["127.0.0.1"]), Trust::Operator), Ok(at(&["127.0.0.1"])));
+    }
 
     #[test]
     fn status_lines_of_proxies_are_read() {
