@@ -1,6 +1,7 @@
 //! Bytes of an image's own records to an [`Inventory`]: os-release, dpkg status, repository configuration. No I/O.
 
 pub mod apt_sources;
+pub mod apt_states;
 pub mod dpkg;
 pub mod os_release;
 mod printable;
