@@ -2,6 +2,49 @@
 //!
 //! Blocking and synchronous. Every path is bytes relative to a root, never resolved as a string on the host.
 
+mod changes;
+mod confined;
+mod decompress;
+mod dress;
+mod extract;
+mod failure;
+mod flavor;
+mod folders;
+mod gunzip;
+mod gzip;
+pub mod limits;
+mod object;
+mod order;
+mod pack;
+mod pax;
+mod place;
+mod record;
+mod remove;
+mod select;
+mod tar_header;
+mod tar_reader;
+mod tar_writer;
+mod tree;
+mod verified;
+mod xattr;
+
+pub use changes::DirChanges;
+pub use confined::Confined;
+pub use decompress::{Uncompressed, decompress};
+pub use extract::{Extracted, Extractor};
+pub use flavor::{DEVICE_XATTR, Flavor, HELD_XATTR, OWN_XATTRS, OWNER_XATTR};
+pub use gunzip::Gunzip;
+pub use gzip::ParallelGzip;
+pub use limits::Limits;
+pub use object::LayerDir;
+pub use pack::{PackOptions, Packed, pack};
+pub use record::{Device, Facts, Record};
+pub use remove::remove_tree;
+pub use tar_reader::TarReader;
+pub use tar_writer::TarWriter;
+pub use tree::Overlay;
+pub use verified::Verified;
+
 use std::{collections::BTreeMap, fmt, io::Read};
 
 /// A path relative to a root: no leading slash, no `.` or `..` component, no empty component, no NUL. Empty is the root.

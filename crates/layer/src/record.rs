@@ -1,0 +1,182 @@
+//! What a layer directory cannot itself hold where the user namespace is too narrow: kept beside it, one JSON object per line.
+
+use crate::{EntryPath, Error};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Read, Write},
+};
+
+/// Longest line taken: a path, an owner and attributes.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// Facts by path. Empty where everything could be put on the files themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record(BTreeMap<EntryPath, Facts>);
+
+/// The facts about one object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Owner and group.
+    pub owner: Option<(u32, u32)>,
+    /// A device that stands as an empty file: `c` or `b`, major, minor.
+    pub device: Option<Device>,
+    /// Extended attributes.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// A device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Block device rather than character device.
+    pub block: bool,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// One line. Bytes are written as the characters U+0000 to U+00FF, which keeps plain names readable.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    owner: Option<(u32, u32)>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    device: Option<Device>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    xattrs: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// The facts about a path.
+    pub fn get(&self, path: &EntryPath) -> Option<&Facts> {
+        self.0.get(path)
+    }
+
+    /// Whether there are none at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The facts about a path, to add to.
+    pub fn at(&mut self, path: &EntryPath) -> &mut Facts {
+        self.0.entry(path.clone()).or_default()
+    }
+
+    /// Forgets a path and everything below it.
+    pub fn forget(&mut self, path: &EntryPath) {
+        forget_below(&mut self.0, path);
+    }
+
+    /// Forgets one path alone.
+    pub fn forget_one(&mut self, path: &EntryPath) {
+        self.0.remove(path);
+    }
+
+    /// Gives `to` the facts of `from`: another name of the same object.
+    pub fn link(&mut self, from: &EntryPath, to: &EntryPath) {
+        if let Some(facts) = self.0.get(from).cloned() {
+            self.0.insert(to.clone(), facts);
+        }
+    }
+
+    /// Writes it as lines.
+    pub fn write(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        for (path, facts) in &self.0 {
+            let xattrs = facts.xattrs.iter().map(|(k, v)| (characters(k), characters(v))).collect();
+            let path = characters(path.as_bytes());
+            let line = Line { path, owner: facts.owner, device: facts.device, xattrs };
+            serde_json::to_writer(&mut *out, &line)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Reads what [`Record::write`] wrote.
+    pub fn read(mut input: impl BufRead) -> Result<Self, Error> {
+        let mut record = Record::default();
+        let mut line = Vec::new();
+        let fail = |source| Error::Io { doing: "reading the record of a layer".into(), source };
+        loop {
+            line.clear();
+            if input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(fail)? == 0 {
+                return Ok(record);
+            }
+            let (path, facts) =
+                parse(&line).ok_or_else(|| Error::Verification("the record of a layer is damaged".into()))?;
+            record.0.insert(path, facts);
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Option<(EntryPath, Facts)> {
+    let line: Line = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
+    let path = EntryPath::new(&bytes(&line.path)?).ok()?;
+    let mut facts = Facts { owner: line.owner, device: line.device, xattrs: BTreeMap::new() };
+    for (name, value) in &line.xattrs {
+        facts.xattrs.insert(bytes(name)?, bytes(value)?);
+    }
+    Some((path, facts))
+}
+
+fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| char::from(*b)).collect()
+}
+
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
+}
+
+/// Removes a path and everything below it from a map by path.
+pub(crate) fn forget_below<T>(map: &mut BTreeMap<EntryPath, T>, path: &EntryPath) {
+    map.remove(path);
+    let prefix = if path.is_root() { Vec::new() } else { [path.as_bytes(), b"/"].concat() };
+    let below = |candidate: &EntryPath| candidate.as_bytes().starts_with(&prefix);
+    let first = EntryPath::new(&prefix).unwrap_or_default();
+    let doomed: Vec<EntryPath> = map
+        .range(first..)
+        .map(|(candidate, _)| candidate)
+        // Names such as `a-b` sort between `a` and `a/b`.
+        .take_while(|candidate| candidate.as_bytes().starts_with(path.as_bytes()))
+        .filter(|candidate| below(candidate))
+        .cloned()
+        .collect();
+    for candidate in doomed {
+        map.remove(&candidate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &[u8]) -> EntryPath {
+        EntryPath::new(text).unwrap()
+    }
+
+    #[test]
+    fn lines_round_trip_any_bytes() {
+        let mut record = Record::default();
+        record.at(&path(b"dev/null")).device = Some(Device { block: false, major: 1, minor: 3 });
+        record.at(&path(b"a\xff\n\"b")).owner = Some((7, 8));
+        record.at(&path(b"x")).xattrs.insert(b"security.\x80".to_vec(), vec![0, 255, 10]);
+        let mut text = Vec::new();
+        record.write(&mut text).unwrap();
+        assert_eq!(Record::read(&text[..]).unwrap(), record);
+        assert!(Record::read(&text[..text.len() - 3]).is_err(), "cut short");
+        assert!(Record::read(&b"{\"path\":\"../x\"}\n"[..]).is_err(), "leaves the root");
+    }
+
+    #[test]
+    fn forgetting_takes_what_is_below_and_nothing_else() {
+        let mut record = Record::default();
+        for name in ["a", "a-b", "a/b", "a/b/c", "ab", "b"] {
+            record.at(&path(name.as_bytes())).owner = Some((1, 1));
+        }
+        record.forget(&path(b"a"));
+        let left: Vec<String> = record.0.keys().map(ToString::to_string).collect();
+        assert_eq!(left, ["/a-b", "/ab", "/b"]);
+    }
+}
