@@ -1,0 +1,152 @@
+//! What must be known of a Debian image before it is patched, and what rules it out.
+
+use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, STATUS_FOLDER};
+use crate::{Error, Facts, describe};
+use engine::{Evidence, Look};
+use inventory::{Inventory, OsRelease, Package, PackageState, apt_sources, apt_states, dpkg, printable};
+use version::PackageName;
+
+const SOURCES_LIST: &str = "/etc/apt/sources.list";
+const SOURCES_FOLDER: &str = "/etc/apt/sources.list.d";
+const MIRRORS_FOLDER: &str = "/etc/apt/mirrors";
+const CONF_FOLDER: &str = "/etc/apt/apt.conf.d";
+const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
+
+/// Most files of one folder of repository configuration; a crowded image has a dozen.
+const SOURCES_FILES_MAX: usize = 256;
+
+/// apt settings that switch signature checks off.
+const UNSIGNED_SETTINGS: [&str; 3] =
+    ["allowunauthenticated", "allowinsecurerepositories", "allowdowngradetoinsecurerepositories"];
+
+pub(super) fn looks() -> Vec<Look> {
+    let file = |path: &str, max: usize| Look::File { path: path.to_owned(), max_bytes: max as u64 };
+    let folder = |path: &str, suffix: &str| Look::Folder {
+        path: path.to_owned(),
+        suffix: suffix.to_owned(),
+        max_files: SOURCES_FILES_MAX,
+        max_bytes: apt_sources::BYTES_MAX as u64,
+    };
+    let exists = |path: &str| Look::Exists { path: path.to_owned() };
+    let mut looks = vec![
+        file(STATUS, dpkg::BYTES_MAX),
+        file(EXTENDED_STATES, apt_states::BYTES_MAX),
+        file(SOURCES_LIST, apt_sources::BYTES_MAX),
+        folder(SOURCES_FOLDER, ".list"),
+        folder(SOURCES_FOLDER, ".sources"),
+        folder(MIRRORS_FOLDER, ""),
+        folder(CONF_FOLDER, ""),
+    ];
+    looks.extend([STATUS_FOLDER, APT_GET, APT_MARK, DPKG, POLICY_RC_D].map(exists));
+    looks
+}
+
+pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> {
+    let present = [STATUS_FOLDER, APT_GET, APT_MARK, DPKG, POLICY_RC_D];
+    let present: std::collections::BTreeSet<_> =
+        present.into_iter().filter(|path| evidence.contains_key(*path)).map(str::to_owned).collect();
+    let Some(status) = evidence.get(STATUS) else {
+        return Err(no_status(&os, present.contains(STATUS_FOLDER)));
+    };
+    let status = dpkg::parse_status(status).map_err(|why| Error::database(STATUS, why))?;
+    if let Some(tool) = [APT_GET, DPKG].into_iter().find(|tool| !present.contains(*tool)) {
+        return Err(Error::Unsupported(format!("{}, an image without {tool}", describe(&os))));
+    }
+    if status.packages.is_empty() {
+        return Err(Error::database(STATUS, "no installed package in it"));
+    }
+    reject_half_installed(&status.packages)?;
+    let sources = sources(evidence)?;
+    let mut notes = status.notes;
+    notes.extend(unfinished_note(&status.packages));
+    notes.extend(derivative_note(&os));
+    notes.extend(unsigned_notes(evidence));
+    notes.extend(sources.notes);
+    if sources.entries == 0 {
+        notes.push("the image has no package repository configured in /etc/apt".to_owned());
+    }
+    Ok(Facts {
+        inventory: Inventory { os, packages: status.packages, notes },
+        hosts: sources.hosts.into_iter().collect(),
+        present,
+        automatic: automatic(evidence)?,
+    })
+}
+
+fn no_status(os: &OsRelease, status_folder: bool) -> Error {
+    match status_folder {
+        true => Error::Unsupported(format!("{}, a distroless image (dpkg status.d)", describe(os))),
+        false => Error::database(STATUS, "not there, so the image has no package database"),
+    }
+}
+
+/// dpkg cannot finish these by configuring; they want their archive again, which apt refuses to do beside other work.
+fn reject_half_installed(packages: &[Package]) -> Result<(), Error> {
+    let half: Vec<_> = in_state(packages, |state| state == "half-installed");
+    match half.is_empty() {
+        true => Ok(()),
+        false => Err(Error::State(format!("packages are half-installed in the image: {}", half.join(", ")))),
+    }
+}
+
+fn in_state(packages: &[Package], wanted: impl Fn(&str) -> bool) -> Vec<&str> {
+    let matches = |p: &&Package| matches!(p.state, PackageState::Unfinished(state) if wanted(state));
+    packages.iter().filter(matches).map(|p| p.name.as_str()).collect()
+}
+
+fn unfinished_note(packages: &[Package]) -> Option<String> {
+    let names = in_state(packages, |_| true);
+    (!names.is_empty())
+        .then(|| format!("not fully configured in the image, will be first: {}", names.join(", ")))
+}
+
+fn derivative_note(os: &OsRelease) -> Option<String> {
+    let own = matches!(os.id.as_str(), "debian" | "ubuntu");
+    (!own).then(|| format!("{} is treated as the Debian derivative that it says it is", describe(os)))
+}
+
+/// What the image's own settings allow stays allowed, but is said.
+fn unsigned_notes(evidence: &Evidence) -> Vec<String> {
+    let allows = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+        let lines = text.lines().filter(|l| !l.trim_start().starts_with("//"));
+        let on = |line: &str| ["true", "yes", "\"1\"", "on\""].iter().any(|word| line.contains(word));
+        lines.filter(|l| on(l)).any(|l| UNSIGNED_SETTINGS.iter().any(|setting| l.contains(setting)))
+    };
+    let files = in_folder(evidence, CONF_FOLDER).filter(|(_, bytes)| allows(bytes));
+    files
+        .map(|(path, _)| format!("{} allows repositories without a valid signature", printable(path)))
+        .collect()
+}
+
+fn in_folder<'a>(evidence: &'a Evidence, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    let inside = move |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    evidence
+        .iter()
+        .filter(move |(path, _)| inside(path))
+        .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+}
+
+fn sources(evidence: &Evidence) -> Result<apt_sources::Sources, Error> {
+    let mut sources = apt_sources::Sources::default();
+    let main = evidence.get(SOURCES_LIST).map(|bytes| (SOURCES_LIST, bytes.as_slice()));
+    let read =
+        |(path, _): &(&str, &[u8])| apt_sources::is_read_by_apt(path.rsplit('/').next().unwrap_or(path));
+    for (path, bytes) in main.into_iter().chain(in_folder(evidence, SOURCES_FOLDER).filter(read)) {
+        sources.add(path, bytes).map_err(|why| Error::database(path, why))?;
+    }
+    for path in sources.mirror_lists.clone() {
+        match evidence.get(&path) {
+            Some(bytes) => {
+                sources.add_mirror_list(&path, bytes).map_err(|why| Error::database(&path, why))?
+            }
+            None => sources.notes.push(format!("the mirror list {} was not read", printable(&path))),
+        }
+    }
+    Ok(sources)
+}
+
+fn automatic(evidence: &Evidence) -> Result<std::collections::BTreeSet<PackageName>, Error> {
+    let Some(bytes) = evidence.get(EXTENDED_STATES) else { return Ok(Default::default()) };
+    apt_states::automatic(bytes).map_err(|why| Error::database(EXTENDED_STATES, why))
+}

@@ -1,0 +1,50 @@
+//! Debian and its like, in place: the image's own apt and dpkg do the work.
+
+mod apt_conf;
+mod exclusions;
+mod facts;
+mod judge;
+mod recipe;
+
+use crate::{Adapter, Error, Facts, Settings};
+use engine::{Evidence, Look, Recipe, StepResult};
+use inventory::{Inventory, OsRelease};
+
+const STATUS: &str = "/var/lib/dpkg/status";
+const STATUS_FOLDER: &str = "/var/lib/dpkg/status.d";
+const APT_GET: &str = "/usr/bin/apt-get";
+const APT_MARK: &str = "/usr/bin/apt-mark";
+const DPKG: &str = "/usr/bin/dpkg";
+const POLICY_RC_D: &str = "/usr/sbin/policy-rc.d";
+
+/// The title of the step whose output [`judge`] reads.
+const UPDATE_TITLE: &str = "Updating package database";
+
+/// The adapter.
+pub(crate) struct Dpkg;
+
+impl Adapter for Dpkg {
+    fn name(&self) -> &'static str {
+        "dpkg"
+    }
+
+    fn looks(&self) -> Vec<Look> {
+        facts::looks()
+    }
+
+    fn facts(&self, os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> {
+        facts::facts(os, evidence)
+    }
+
+    fn recipe(&self, plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Result<Recipe, Error> {
+        recipe::recipe(plan, facts, settings)
+    }
+
+    fn judge_steps(&self, steps: &[StepResult]) -> Result<(), Error> {
+        judge::steps(steps)
+    }
+
+    fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error> {
+        judge::after(facts, evidence)
+    }
+}
