@@ -1,5 +1,18 @@
 //! Scanner bytes to [`Findings`]: one file a format, every number bounded, nothing about images.
 
+mod collect;
+mod error;
+mod grammar;
+mod guard;
+mod native;
+pub mod plugin;
+mod trivy;
+
+pub use error::Error;
+pub use guard::limits;
+
+use guard::Guard;
+use std::io::Read;
 use version::PackageName;
 
 /// Everything a report says, in the order it says it.
@@ -45,4 +58,24 @@ pub struct Finding {
     pub fixed: Vec<String>,
     /// Severity in the scanner's words, where given.
     pub severity: Option<String>,
+}
+
+/// Which scanner wrote a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `trivy image --format json`.
+    Trivy,
+    /// Copa's own manifest (`apiVersion` `v1alpha1` or `v1alpha2`), which plugins print.
+    Native,
+}
+
+/// Reads a report from its first byte to its last. Stops at the first limit or error; memory does not grow with what is
+/// passed over.
+pub fn read(source: impl Read, format: Format) -> Result<Findings, Error> {
+    let mut guard = Guard::new(source);
+    let findings = match format {
+        Format::Trivy => guard.parse(trivy::ReportSeed)?.findings()?,
+        Format::Native => guard.parse(native::ManifestSeed)?.findings()?,
+    };
+    Ok(findings)
 }

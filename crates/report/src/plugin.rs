@@ -1,0 +1,1 @@
+//! Scanner plugins `copa-<name>`.
