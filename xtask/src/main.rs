@@ -1,2 +1,61 @@
-//! `cargo xtask`: setup, demo, test, tidy, bench, docs.
-fn main() {}
+//! `cargo xtask`: the project's own commands. Each is one file; this one only chooses.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal of whoever works on the project"
+)]
+
+mod docs;
+mod failure;
+mod run_tests;
+mod setup;
+mod table;
+mod tidy;
+
+use failure::Failure;
+use std::process::ExitCode;
+
+/// One command.
+struct Command {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Result<(), Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "setup", help: setup::HELP, run: setup::run },
+    Command { name: "test", help: run_tests::HELP, run: run_tests::run },
+    Command { name: "tidy", help: tidy::HELP, run: tidy::run },
+    Command { name: "docs", help: docs::HELP, run: docs::run },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(command) =
+        arguments.first().and_then(|name| COMMANDS.iter().find(|command| command.name == name))
+    else {
+        let asked = matches!(arguments.first().map(String::as_str), Some("help" | "--help" | "-h"));
+        print_overview();
+        return if asked { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    };
+    let rest = &arguments[1..];
+    if rest.iter().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{}", command.help.trim());
+        return ExitCode::SUCCESS;
+    }
+    match (command.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}: {failure}", command.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_overview() {
+    println!("cargo xtask COMMAND [--help]\n");
+    for command in COMMANDS {
+        let first_line = command.help.trim().lines().next().unwrap_or_default();
+        println!("  {:8} {first_line}", command.name);
+    }
+}

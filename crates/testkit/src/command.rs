@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Nothing that makes test material takes longer, unless it hangs.
-const LIMIT_SECONDS: u32 = 900;
+/// Nothing that makes test material takes longer (building a tool is the slowest), unless it hangs.
+const LIMIT_SECONDS: u32 = 1800;
 
 /// How much of a failed program's words an error repeats.
 const TAIL_CHARACTERS: usize = 2000;

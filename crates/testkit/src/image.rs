@@ -327,7 +327,8 @@ fn compress<W: Write>(
         Compression::Zstd => {
             let mut bytes = Vec::new();
             tar.read_to_end(&mut bytes)?;
-            let packed = argv("zstd", ["-q", "-3", "-c"]).filter(&bytes).map_err(std::io::Error::other)?;
+            let packed =
+                argv("zstd", ["-q", "-3", "--stdout"]).filter(&bytes).map_err(std::io::Error::other)?;
             blob.write_all(&packed)?;
             Ok(digest(&bytes))
         }

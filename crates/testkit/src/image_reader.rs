@@ -141,7 +141,7 @@ impl ImageReader {
         Ok(match &magic[..length] {
             [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(file)),
             [0x28, 0xb5, 0x2f, 0xfd] => {
-                let bytes = argv("zstd", ["-q", "-d", "-c"]).arg(&path).stdout()?;
+                let bytes = argv("zstd", ["-q", "-d", "--stdout"]).arg(&path).stdout()?;
                 Box::new(std::io::Cursor::new(bytes))
             }
             _ => Box::new(file),

@@ -1,0 +1,185 @@
+//! Runs every test in a process of its own and counts what passed, failed and was skipped with its reason.
+//!
+//! The harness that comes with Rust knows no test that skips itself. Tests here say `skipped: <reason>` on stderr and return;
+//! one process a test tells whose words they are, and bounds what a hanging test can do.
+
+mod build;
+mod one;
+mod verdict;
+
+use crate::{failure::Failure, setup, table};
+use build::Binary;
+use one::{Outcome, Test};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub const HELP: &str = "
+run the tests; ends with `N passed, N failed, N skipped`
+
+Usage: cargo xtask test [--quick] [FILTER...]
+
+Every test runs in a process of its own, as many at a time as there are cores. A test that cannot run on this machine prints
+`skipped: <reason>`; it counts as skipped and not as passed, and the reasons are listed. Suites: `rooms` (unit and integration
+tests of the crates), `cli` (the command line), `e2e` (whole runs on real images), `docs` (examples in the documentation).
+
+  --quick   leave out the suites `e2e` and `docs`
+  FILTER    only tests whose `suite crate::test` contains one of these words
+";
+
+/// What the arguments ask for.
+struct Request {
+    quick: bool,
+    filters: Vec<String>,
+}
+
+impl Request {
+    fn wants(&self, suite: &str, name: &str) -> bool {
+        let left_out = self.quick && (suite == "e2e" || suite == "docs");
+        let full = format!("{suite} {name}");
+        !left_out && (self.filters.is_empty() || self.filters.iter().any(|filter| full.contains(filter)))
+    }
+}
+
+pub fn run(arguments: &[String]) -> Result<(), Failure> {
+    let request = request(arguments)?;
+    setup::report_missing();
+    let binaries = build::binaries()?;
+    let mut tests = Vec::new();
+    for binary in &binaries {
+        let listed = binary.tests()?;
+        tests.extend(
+            listed
+                .into_iter()
+                .map(|name| Test { binary, name })
+                .filter(|test| request.wants(binary.suite, &test.full_name())),
+        );
+    }
+    let mut outcomes = run_all(&tests);
+    if request.wants("docs", "examples") {
+        outcomes.push(one::documentation()?);
+    }
+    report(&outcomes)
+}
+
+fn request(arguments: &[String]) -> Result<Request, Failure> {
+    let (flags, filters): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|argument| argument.starts_with('-'));
+    if let Some(unknown) = flags.iter().find(|flag| *flag != &"--quick") {
+        return Err(Failure::argument(unknown));
+    }
+    Ok(Request { quick: !flags.is_empty(), filters: filters.into_iter().cloned().collect() })
+}
+
+/// Runs tests side by side. Order of the list is order of starting, so that whole runs, which are the longest, come first.
+fn run_all(tests: &[Test<'_>]) -> Vec<Outcome> {
+    let mut order: Vec<&Test<'_>> = tests.iter().collect();
+    order.sort_by_key(|test| (test.binary.suite != "e2e", test.binary.suite != "cli"));
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(test) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = one::run(test);
+                    tell(&outcome);
+                    outcomes.lock().expect("no test runner panics").push(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().expect("no test runner panics")
+}
+
+/// What is worth a line at once: failures with their words, and what was slow.
+fn tell(outcome: &Outcome) {
+    const SLOW: Duration = Duration::from_secs(10);
+    if outcome.failed > 0 {
+        println!(
+            "FAILED {} ({:.1} s)\n{}",
+            outcome.name,
+            outcome.took.as_secs_f64(),
+            outcome.words.trim_end()
+        );
+    } else if outcome.took > SLOW {
+        println!("slow: {} took {:.1} s", outcome.name, outcome.took.as_secs_f64());
+    }
+}
+
+fn report(outcomes: &[Outcome]) -> Result<(), Failure> {
+    print_skips(outcomes);
+    print_failures(outcomes);
+    let mut rows = vec![["suite", "passed", "failed", "skipped", "seconds"].map(str::to_owned).to_vec()];
+    for suite in ["rooms", "cli", "e2e", "docs"] {
+        let of_suite: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.suite == suite).collect();
+        if !of_suite.is_empty() {
+            let [passed, failed, skipped] = totals(&of_suite);
+            let seconds: f64 = of_suite.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
+            rows.push(vec![
+                suite.to_owned(),
+                passed.to_string(),
+                failed.to_string(),
+                skipped.to_string(),
+                format!("{seconds:.1}"),
+            ]);
+        }
+    }
+    table::lines(&rows).iter().for_each(|line| println!("{line}"));
+    let [passed, failed, skipped] = totals(&outcomes.iter().collect::<Vec<_>>());
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 { Err(Failure::new(format!("{failed} failed"))) } else { Ok(()) }
+}
+
+fn totals(outcomes: &[&Outcome]) -> [usize; 3] {
+    outcomes.iter().fold([0, 0, 0], |[passed, failed, skipped], outcome| {
+        [passed + outcome.passed, failed + outcome.failed, skipped + outcome.skipped()]
+    })
+}
+
+fn print_skips(outcomes: &[Outcome]) {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for outcome in outcomes {
+        outcome.skips.iter().for_each(|reason| reasons.entry(reason).or_default().push(&outcome.name));
+    }
+    for (reason, names) in reasons {
+        println!("skipped: {reason}: {}", names.join(", "));
+    }
+}
+
+fn print_failures(outcomes: &[Outcome]) {
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| outcome.failed > 0).map(|outcome| outcome.name.as_str()).collect();
+    if !failed.is_empty() {
+        println!("failed: {}", failed.join(", "));
+    }
+}
+
+/// The suite of a test binary.
+fn suite_of(binary: &Binary) -> &'static str {
+    if binary.target.starts_with("e2e") {
+        "e2e"
+    } else if binary.package == "cli" {
+        "cli"
+    } else {
+        "rooms"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_and_quick_choose() {
+        let arguments = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let wants =
+            |words: &[&str], suite: &str, name: &str| request(&arguments(words)).unwrap().wants(suite, name);
+        assert!(wants(&[], "rooms", "oci::a") && wants(&[], "e2e", "cli::b"));
+        assert!(!wants(&["--quick"], "e2e", "cli::b") && !wants(&["--quick"], "docs", "examples"));
+        assert!(wants(&["oci", "layer"], "rooms", "oci::a") && !wants(&["layer"], "rooms", "oci::a"));
+        assert!(wants(&["e2e"], "e2e", "cli::b"));
+        assert!(request(&arguments(&["--slow"])).is_err());
+    }
+}
