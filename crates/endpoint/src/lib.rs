@@ -1,1 +1,21 @@
-//! Where images come from and go to, one shape: registry, OCI layout directory.
+//! Where images come from and go to, in one shape: a registry, an OCI layout directory.
+
+mod address;
+mod connections;
+mod destination;
+mod error;
+mod feed;
+mod layout;
+mod push;
+mod registry_source;
+mod resolve;
+mod source;
+
+pub use address::{Address, AddressError};
+pub use connections::Connections;
+pub use destination::{Destination, Receipt, WriteRequest};
+pub use error::Error;
+pub use layout::{LayoutDestination, LayoutSource};
+pub use push::RegistryDestination;
+pub use registry_source::RegistrySource;
+pub use source::{Source, SourceImage};

@@ -1,0 +1,130 @@
+//! An image in a layout directory, to read.
+
+use super::{
+    dir::LayoutDir,
+    index_file::{check_marker, entries, read},
+};
+use crate::{
+    Error, Source, SourceImage,
+    resolve::{Documents, Named, resolve, resolve_among},
+};
+use async_trait::async_trait;
+use oci::{
+    Descriptor, Digest, Index, Platform, Reference,
+    limits::{CONFIG_BYTES_MAX, MANIFEST_BYTES_MAX},
+};
+use std::{fs::File, io::Read, path::PathBuf};
+
+/// A name in a layout directory.
+pub struct LayoutSource {
+    dir: PathBuf,
+    tag: Option<String>,
+}
+
+impl LayoutSource {
+    /// Nothing is read yet. Without a tag the layout must hold one image.
+    pub fn new(dir: PathBuf, tag: Option<String>) -> Self {
+        LayoutSource { dir, tag }
+    }
+
+    async fn open_file(&self, digest: &Digest, size: u64) -> Result<File, Error> {
+        let (path, digest) = (self.dir.clone(), digest.clone());
+        blocking(move || {
+            let dir = open_layout(&path)?;
+            let item = || format!("blob {digest} in {}", dir.shown());
+            dir.blob(&digest, size)?.ok_or_else(|| Error::NotFound { item: item(), there: Vec::new() })
+        })
+        .await
+    }
+
+    /// A whole small blob, verified.
+    async fn small(&self, descriptor: &Descriptor, max: u64, what: &str) -> Result<Vec<u8>, Error> {
+        let item = format!("{what} {} in {}", descriptor.digest, self.dir.display());
+        if descriptor.size > max {
+            return Err(Error::Corrupt { item, why: format!("it claims {} bytes", descriptor.size) });
+        }
+        let file = self.open_file(&descriptor.digest, descriptor.size).await?;
+        let (size, digest) = (descriptor.size, descriptor.digest.clone());
+        blocking(move || {
+            let mut bytes = Vec::new();
+            let read = file.take(size + 1).read_to_end(&mut bytes);
+            read.map_err(|source| Error::Io { doing: format!("reading {item}"), source })?;
+            let got = Digest::of(&bytes);
+            if got != digest {
+                return Err(Error::Corrupt { item, why: format!("its digest is {got}") });
+            }
+            Ok(bytes)
+        })
+        .await
+    }
+}
+
+/// Opens a directory that must be a layout.
+pub(super) fn open_layout(path: &std::path::Path) -> Result<LayoutDir, Error> {
+    let absent = || Error::NotFound { item: format!("OCI layout {}", path.display()), there: Vec::new() };
+    let dir = LayoutDir::open(path)?.ok_or_else(absent)?;
+    if check_marker(&dir)? { Ok(dir) } else { Err(dir.wrong("it has no file oci-layout")) }
+}
+
+/// Runs work on files off the threads that drive the network.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    // The runtime drops blocking work only when it ends itself.
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Cancelled))
+}
+
+#[async_trait]
+impl engine::BlobSource for LayoutSource {
+    async fn open(&self, descriptor: &Descriptor) -> Result<engine::BlobStream, engine::Error> {
+        let opened = self.open_file(&descriptor.digest, descriptor.size).await;
+        let file = opened.map_err(|e| engine::Error::Source {
+            item: format!("blob {} of {}", descriptor.digest, self.name()),
+            source: Box::new(e),
+        })?;
+        Ok(Box::new(tokio::fs::File::from_std(file)))
+    }
+}
+
+#[async_trait]
+impl Source for LayoutSource {
+    async fn image(&self, platform: &Platform) -> Result<SourceImage, Error> {
+        let (path, tag) = (self.dir.clone(), self.tag.clone());
+        let (found, index): (Vec<Descriptor>, (Index, Digest)) = blocking(move || {
+            let dir = open_layout(&path)?;
+            let index = read(&dir)?.ok_or_else(|| dir.wrong("it has no index.json"))?;
+            Ok((entries(&dir, &index.0, tag.as_deref())?, index))
+        })
+        .await?;
+        let [entry] = found.as_slice() else {
+            return resolve_among(self, self.name(), index.1, &found, platform).await;
+        };
+        let (bytes, content_type) = self.manifest(entry).await?;
+        let named = Named { reference: self.name(), digest: entry.digest.clone(), bytes, content_type };
+        let mut image = resolve(self, named, platform).await?;
+        if image.annotations.is_empty() {
+            image.annotations = entry.annotations.clone().unwrap_or_default();
+        }
+        Ok(image)
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        None
+    }
+
+    fn name(&self) -> String {
+        crate::Address::OciLayout { dir: self.dir.clone(), tag: self.tag.clone() }.to_string()
+    }
+}
+
+#[async_trait]
+impl Documents for LayoutSource {
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
+        let bytes = self.small(descriptor, MANIFEST_BYTES_MAX, "manifest").await?;
+        Ok((bytes, Some(descriptor.media_type.clone())))
+    }
+
+    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        self.small(descriptor, CONFIG_BYTES_MAX, "config").await
+    }
+}

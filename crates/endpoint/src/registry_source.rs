@@ -1,0 +1,79 @@
+//! An image in a registry, to read.
+
+use crate::{
+    Error, Source, SourceImage,
+    resolve::{Documents, Named, resolve},
+};
+use async_trait::async_trait;
+use oci::{Descriptor, Platform, Reference};
+use registry::{Registry, Verified};
+use tokio::io::AsyncReadExt;
+
+/// An image in a registry.
+pub struct RegistrySource {
+    registry: Registry,
+    reference: Reference,
+}
+
+impl RegistrySource {
+    /// Nothing is asked yet.
+    pub fn new(registry: Registry, reference: Reference) -> Self {
+        RegistrySource { registry, reference }
+    }
+}
+
+#[async_trait]
+impl engine::BlobSource for RegistrySource {
+    async fn open(&self, descriptor: &Descriptor) -> Result<engine::BlobStream, engine::Error> {
+        let opened = self.registry.open_blob(self.reference.repository(), descriptor).await;
+        opened.map_err(|e| engine::Error::Source {
+            item: format!("blob {} of {}", descriptor.digest, self.reference),
+            source: Box::new(e),
+        })
+    }
+}
+
+#[async_trait]
+impl Source for RegistrySource {
+    async fn image(&self, platform: &Platform) -> Result<SourceImage, Error> {
+        let fetched = self.registry.manifest(self.reference.repository(), &self.reference.selector()).await?;
+        let named = Named {
+            reference: self.reference.to_string(),
+            digest: fetched.digest,
+            bytes: fetched.bytes.into(),
+            content_type: fetched.content_type,
+        };
+        resolve(self, named, platform).await
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        Some(&self.reference)
+    }
+
+    fn name(&self) -> String {
+        self.reference.to_string()
+    }
+}
+
+#[async_trait]
+impl Documents for RegistrySource {
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
+        let digest = &descriptor.digest;
+        let fetched = self.registry.manifest(self.reference.repository(), digest.as_str()).await?;
+        if fetched.bytes.len() as u64 != descriptor.size {
+            let why = format!("it has {} bytes, its index says {}", fetched.bytes.len(), descriptor.size);
+            return Err(Error::Corrupt { item: format!("manifest {digest} of {}", self.reference), why });
+        }
+        Ok((fetched.bytes.into(), fetched.content_type))
+    }
+
+    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        let reader = self.registry.open_blob(self.reference.repository(), descriptor).await?;
+        // The manifest was refused if it claims a config beyond its limit, so this is bounded.
+        let mut bytes = Vec::new();
+        let mut verified = Verified::new(reader, &descriptor.digest, descriptor.size);
+        let read = verified.read_to_end(&mut bytes).await;
+        let item = || format!("config {} of {}", descriptor.digest, self.reference);
+        read.map(|_| bytes).map_err(|source| Error::Blob { item: item(), source: Box::new(source) })
+    }
+}
