@@ -51,6 +51,42 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A plugin's name is no plain word.
+    #[error(
+        "invalid scanner name \"{escaped}\": letters, digits, _ and - are allowed, the first a letter or digit"
+    )]
+    PluginName {
+        /// The name, escaped.
+        escaped: String,
+    },
+    /// No directory of PATH has the plugin.
+    #[error("{program} is not in any directory of PATH")]
+    PluginMissing {
+        /// Its file name.
+        program: String,
+    },
+    /// The plugin could not be started.
+    #[error("cannot start {program}")]
+    PluginStart {
+        /// Its file name.
+        program: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The plugin failed, took too long, or printed too much.
+    #[error("{program} {what}")]
+    Plugin {
+        /// Its file name.
+        program: String,
+        /// What went wrong.
+        what: String,
+        /// The end of its standard error, printable.
+        stderr: String,
+    },
+    /// A plugin was stopped because everything was.
+    #[error("interrupted")]
+    Cancelled,
 }
 
 /// A text of a report as it may be shown.

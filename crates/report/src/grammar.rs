@@ -52,10 +52,10 @@ fn plain(text: &str) -> Result<(), String> {
 
 /// A list of fixes: versions parted by commas. Empty: none known.
 pub(crate) fn fixed(list: &str, scheme: Scheme) -> Result<Vec<String>, String> {
-    if list.trim().is_empty() {
+    if list.trim_matches(' ').is_empty() {
         return Ok(Vec::new());
     }
-    let versions: Vec<_> = list.split(',').map(str::trim).collect();
+    let versions: Vec<_> = list.split(',').map(|version| version.trim_matches(' ')).collect();
     if versions.len() > VERSIONS_MAX {
         return Err(format!("more than {VERSIONS_MAX} fixed versions"));
     }

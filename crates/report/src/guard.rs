@@ -54,9 +54,11 @@ impl std::error::Error for Limit {}
 pub(crate) const LIMIT_MARK: &str = "\u{0}limit:";
 
 /// The reader.
-pub(crate) struct Guard<R> {
-    source: io::BufReader<R>,
+pub(crate) struct Guard<'a> {
+    source: io::BufReader<&'a mut dyn Read>,
     scan: Scan,
+    /// The bound that was reached; the parser may ask again.
+    stopped: Option<Limit>,
 }
 
 /// Where in the JSON the reader is.
@@ -100,19 +102,23 @@ impl Scan {
     }
 }
 
-impl<R: Read> Read for Guard<R> {
+impl Read for Guard<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(out)?;
+        let read = if self.stopped.is_none() { self.source.read(out)? } else { 0 };
         for byte in &out[..read] {
-            self.scan.step(*byte).map_err(io::Error::other)?;
+            self.stopped = self.scan.step(*byte).err();
+            if self.stopped.is_some() {
+                break;
+            }
         }
-        Ok(read)
+        self.stopped.map_or(Ok(read), |limit| Err(io::Error::other(limit)))
     }
 }
 
-impl<R: Read> Guard<R> {
-    pub(crate) fn new(source: R) -> Self {
-        Guard { source: io::BufReader::with_capacity(64 * 1024, source), scan: Scan::default() }
+impl<'a> Guard<'a> {
+    pub(crate) fn new(source: &'a mut dyn Read) -> Self {
+        let source = io::BufReader::with_capacity(64 * 1024, source);
+        Guard { source, scan: Scan::default(), stopped: None }
     }
 
     /// Parses the whole input: one value, and nothing after it.

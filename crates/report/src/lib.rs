@@ -71,11 +71,10 @@ pub enum Format {
 
 /// Reads a report from its first byte to its last. Stops at the first limit or error; memory does not grow with what is
 /// passed over.
-pub fn read(source: impl Read, format: Format) -> Result<Findings, Error> {
-    let mut guard = Guard::new(source);
-    let findings = match format {
-        Format::Trivy => guard.parse(trivy::ReportSeed)?.findings()?,
-        Format::Native => guard.parse(native::ManifestSeed)?.findings()?,
-    };
-    Ok(findings)
+pub fn read(mut source: impl Read, format: Format) -> Result<Findings, Error> {
+    let mut guard = Guard::new(&mut source);
+    match format {
+        Format::Trivy => guard.parse(trivy::ReportSeed)?.findings(),
+        Format::Native => guard.parse(native::ManifestSeed)?.findings(),
+    }
 }
