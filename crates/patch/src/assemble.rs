@@ -14,14 +14,23 @@ const PATCHED: &str = "sh.copa.image.patched";
 /// The version of what the image packages (image-spec annotation).
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// The annotations to set: Copa's (time of the patch, version adjusted where the image names one) and the lineage.
-pub(crate) fn annotations(image: &Image, lineage: &Lineage, now: &str, tag: Option<&str>) -> BTreeMap<String, String> {
-    let mut annotations = lineage.annotations();
+/// The annotations to set: those of the index entry the image was chosen from (its manifest stands alone now), Copa's own
+/// (time of the patch, version adjusted where the image names one), and the lineage.
+pub(crate) fn annotations(
+    image: &Image,
+    entry: &BTreeMap<String, String>,
+    lineage: &Lineage,
+    (now, tag): (&str, Option<&str>),
+) -> BTreeMap<String, String> {
+    let own = image.manifest.annotations.clone().unwrap_or_default();
+    let mut annotations: BTreeMap<String, String> = entry.clone();
+    annotations.extend(own);
+    annotations.extend(lineage.annotations());
     annotations.insert(CREATED.to_owned(), now.to_owned());
     annotations.insert(PATCHED.to_owned(), now.to_owned());
-    let before = image.manifest.annotations.as_ref().and_then(|a| a.get(VERSION));
-    if let (Some(version), Some(tag)) = (before, tag) {
-        let patched = if tag.contains(version.as_str()) { tag.to_owned() } else { format!("{version}-{tag}") };
+    if let (Some(version), Some(tag)) = (annotations.get(VERSION), tag) {
+        let patched =
+            if tag.contains(version.as_str()) { tag.to_owned() } else { format!("{version}-{tag}") };
         annotations.insert(VERSION.to_owned(), patched);
     }
     annotations

@@ -23,15 +23,6 @@ pub enum Error {
         #[source]
         source: adapter::Error,
     },
-    /// A record of the image is malformed.
-    #[error("image {name} cannot be read")]
-    Inventory {
-        /// The image as asked for.
-        name: String,
-        /// What the inventory said.
-        #[source]
-        source: inventory::Error,
-    },
     /// Report and image do not belong together.
     #[error("the report does not fit the image")]
     Plan(#[source] plan::Error),

@@ -9,8 +9,8 @@
 mod assemble;
 mod error;
 mod event;
-pub mod lineage;
 mod line;
+pub mod lineage;
 mod observe;
 mod record;
 pub mod result;

@@ -1,8 +1,8 @@
 //! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
 
 use crate::{
-    assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     Error, Event, Phase,
+    assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     lineage::{self, Lineage, Origin, PatchFacts},
     observe::{Counted, Observed, observe},
     record,
@@ -14,11 +14,14 @@ use layer::{EntryPath, PackOptions, Packed};
 use oci::Image;
 use plan::{Plan, Scope, Settled};
 use std::{
-
+    collections::BTreeMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// How the patch layer is compressed: what every registry and runtime reads.
+const PATCH_COMPRESSION: oci::media_type::Compression = oci::media_type::Compression::Gzip;
 
 /// What does the work and whom it tells.
 pub struct Patcher {
@@ -90,6 +93,8 @@ pub struct Answer {
 /// What is known once the image has been looked at.
 struct Subject {
     image: Image,
+    /// Those of its entry in the index it was chosen from.
+    annotations: BTreeMap<String, String>,
     origin: Origin,
     root: Box<dyn Root>,
     observed: Observed,
@@ -125,7 +130,8 @@ impl Patcher {
     async fn subject(&self, request: &Request, document: &mut ResultDocument) -> Result<Subject, Error> {
         let source_error = |source| Error::Source { name: request.name.clone(), source };
         let resolve = async { request.source.image(&request.platform).await.map_err(source_error) };
-        let image = self.timed(Phase::Resolve, document, resolve).await?.image;
+        let endpoint::SourceImage { image, annotations, .. } =
+            self.timed(Phase::Resolve, document, resolve).await?;
         let origin = lineage::origin(&image);
         if let Origin::Disproved(why) = &origin {
             self.warn(format!("{why}; the image is treated as an original"), document);
@@ -133,7 +139,7 @@ impl Patcher {
         let open = OpenRequest {
             base_layers: origin.base_layers(&image),
             image: image.clone(),
-            blobs: Arc::new(Blobs(request.source.clone())),
+            blobs: request.source.clone(),
             keep_blobs: request.target.as_ref().is_some_and(|t| t.destination.wants_base_blobs()),
         };
         let context = self.context();
@@ -149,7 +155,7 @@ impl Patcher {
             layers: image.layers.len() as u64,
             repatched: matches!(origin, Origin::Patched(_)),
         };
-        Ok(Subject { image, origin, root, observed })
+        Ok(Subject { image, annotations, origin, root, observed })
     }
 
     /// Tells the plan, and notes it.
@@ -157,7 +163,13 @@ impl Patcher {
         document.scope = record::scope(plan);
         document.plan = record::fixes(plan);
         let line = |fix: &crate::result::FixRecord| {
-            format!("{} {} → at least {} ({})", fix.package, fix.installed, fix.at_least, fix.vulnerabilities.join(", "))
+            format!(
+                "{} {} → at least {} ({})",
+                fix.package,
+                fix.installed,
+                fix.at_least,
+                fix.vulnerabilities.join(", ")
+            )
         };
         (self.events)(Event::Planned(document.plan.iter().map(line).collect()));
         for note in &plan.notes {
@@ -190,6 +202,9 @@ impl Patcher {
         document.fetches = record::fetches(&run.fetches);
         document.counters.index_fetches = record::index_fetches(&run.fetches);
         document.counters.fsync_in_sandbox = run.syncs_suppressed.then_some(0);
+        adapter
+            .judge_steps(&run.steps)
+            .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
         Ok((run, recipe.exclusions))
     }
 
@@ -242,9 +257,10 @@ impl Patcher {
                 excluded: &excluded,
                 source_date_epoch: epoch,
                 run_window: window,
+                compression: PATCH_COMPRESSION,
+                level: None,
                 threads,
-                cancelled: &cancelled,
-                ..PackOptions::default()
+                cancel: &cancelled,
             };
             let packed = layer::pack(&mut *changes, &counted, &options, &mut out);
             packed.map(|p| (p, counted.lists()))
@@ -278,7 +294,9 @@ impl Patcher {
             base_layers: patch.base_layers,
             source: &*request.source,
             new_blob: file.path(),
-            progress: &|digest, done, total| (self.events)(Event::Upload { digest: digest.clone(), done, total }),
+            progress: &|digest, done, total| {
+                (self.events)(Event::Upload { digest: digest.clone(), done, total })
+            },
             cancel: &self.cancel,
         };
         let destination_error = |source| Error::Destination { name: target.name.clone(), source };
@@ -297,21 +315,27 @@ impl Patcher {
         Ok(())
     }
 
-    fn patch_of(&self, request: &Request, subject: &Subject, packed: &Packed, lineage: &Lineage) -> oci::Patch {
+    fn patch_of(
+        &self,
+        request: &Request,
+        subject: &Subject,
+        packed: &Packed,
+        lineage: &Lineage,
+    ) -> oci::Patch {
         let created = rfc3339(request.settings.source_date_epoch.unwrap_or(request.settings.now));
         let tag = request.target.as_ref().and_then(|t| t.tag.as_deref());
         oci::Patch {
             base_layers: lineage.base_layers,
             blob: (packed.digest.clone(), packed.size),
             diff_id: packed.diff_id.clone(),
-            compression: oci::media_type::Compression::Gzip,
+            compression: PATCH_COMPRESSION,
             history: oci::History {
                 created: created.clone(),
                 created_by: format!("copa patch ({} packages)", self.engine.name()),
                 comment: format!("sh.copa {}", request.settings.tool_version),
             },
             labels: [(lineage::LABEL.to_owned(), lineage.to_label())].into(),
-            annotations: annotations(&subject.image, lineage, &created, tag),
+            annotations: annotations(&subject.image, &subject.annotations, lineage, (&created, tag)),
         }
     }
 
@@ -352,7 +376,8 @@ impl Patcher {
             return Err(Error::Cancelled);
         }
         let took: Duration = start.elapsed();
-        let name = serde_json::to_value(phase).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        let name =
+            serde_json::to_value(phase).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         document.timings_ms.insert(name, record::ms(took));
         (self.events)(Event::PhaseEnded(phase, took));
         Ok(value)
@@ -362,7 +387,8 @@ impl Patcher {
 /// The plan for an image.
 fn make_plan(request: &Request, subject: &Subject) -> Result<Plan, Error> {
     let facts = image_facts(&subject.image, &request.name);
-    plan::make(request.findings.as_ref(), &subject.observed.facts.inventory, &facts, &request.policy).map_err(Error::Plan)
+    plan::make(request.findings.as_ref(), &subject.observed.facts.inventory, &facts, &request.policy)
+        .map_err(Error::Plan)
 }
 
 fn image_facts(image: &Image, name: &str) -> plan::ImageFacts {
@@ -391,9 +417,10 @@ fn unmet(settled: &[Settled]) -> Vec<String> {
     let line = |s: &Settled| {
         let wanted = s.fixed.as_deref().unwrap_or("a fix");
         match &s.outcome {
-            plan::Outcome::RepositoryBehind { reached } => {
-                Some(format!("{}: {} needs {wanted}, the repositories have {reached}", s.vulnerability, s.package))
-            }
+            plan::Outcome::RepositoryBehind { reached } => Some(format!(
+                "{}: {} needs {wanted}, the repositories have {reached}",
+                s.vulnerability, s.package
+            )),
             plan::Outcome::Failed { reason } => Some(format!("{}: {}: {reason}", s.vulnerability, s.package)),
             _ => None,
         }
@@ -405,15 +432,5 @@ fn layer_error(error: layer::Error) -> Error {
     match error {
         layer::Error::Cancelled => Error::Cancelled,
         other => Error::Layer(other),
-    }
-}
-
-/// A source as the engine sees it.
-struct Blobs(Arc<dyn endpoint::Source>);
-
-#[async_trait::async_trait]
-impl engine::BlobSource for Blobs {
-    async fn open(&self, descriptor: &oci::Descriptor) -> Result<engine::BlobStream, engine::Error> {
-        engine::BlobSource::open(&*self.0, descriptor).await
     }
 }

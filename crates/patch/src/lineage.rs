@@ -155,8 +155,10 @@ mod tests {
         let config = json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": ids},
             "config": {"Labels": labels}});
         let config = serde_json::to_vec(&config).unwrap();
-        let blobs: Vec<Descriptor> =
-            layers.iter().map(|l| Descriptor::of(media_type::OCI_LAYER_GZIP, format!("z{l}").as_bytes())).collect();
+        let blobs: Vec<Descriptor> = layers
+            .iter()
+            .map(|l| Descriptor::of(media_type::OCI_LAYER_GZIP, format!("z{l}").as_bytes()))
+            .collect();
         let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
             "config": Descriptor::of(media_type::OCI_CONFIG, &config), "layers": blobs});
         Image::new(serde_json::to_vec(&manifest).unwrap(), None, config).unwrap()

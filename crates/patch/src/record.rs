@@ -1,6 +1,8 @@
 //! Values of the line as records of the result document.
 
-use crate::result::{FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument, SCHEMA_VERSION, Status, StepRecord};
+use crate::result::{
+    FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument, SCHEMA_VERSION, Status, StepRecord,
+};
 use engine::{Fetch, FetchKind, StepResult};
 use plan::{Outcome, Plan, Scope, Settled, Upgrade};
 use std::{collections::BTreeMap, time::Duration};
@@ -144,7 +146,9 @@ pub(crate) fn fetches(fetches: &[Fetch]) -> Vec<FetchRecord> {
 /// How many package indexes came in full from upstream. Repositories keep them below `dists/` (Debian policy of
 /// repository layout), packages below `pool/`.
 pub(crate) fn index_fetches(fetches: &[Fetch]) -> u64 {
-    let full = |f: &&Fetch| matches!(f.how, FetchKind::Miss | FetchKind::Passed) && f.status == 200 && f.method == "GET";
+    let full = |f: &&Fetch| {
+        matches!(f.how, FetchKind::Miss | FetchKind::Passed) && f.status == 200 && f.method == "GET"
+    };
     fetches.iter().filter(full).filter(|f| f.target.contains("/dists/")).count() as u64
 }
 
