@@ -1,5 +1,7 @@
 //! Directory → difference → layer → directory: what comes out is what went in.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 use layer::{
     Change, Changes, DirChanges, Entry, EntryPath, Error, Extractor, Flavor, Kind, LayerDir, Limits, Overlay,
     PackOptions, Packed, Record, Tree, Verified, decompress, pack,
