@@ -241,6 +241,13 @@ pub struct Counters {
     pub base_bytes_downloaded: u64,
 }
 
+impl ResultDocument {
+    /// A document that says nothing yet: of a run that failed before the image was looked at.
+    pub fn blank(tool_version: &str, engine: &str) -> Self {
+        crate::record::blank(tool_version, engine)
+    }
+}
+
 /// The JSON Schema of the document.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(ResultDocument).to_value()
