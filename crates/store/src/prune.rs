@@ -64,6 +64,8 @@ pub struct PruneOptions {
     pub size_max: Option<u64>,
     /// Layers to keep whatever is said above.
     pub keep: Vec<DiffId>,
+    /// Only count what would be removed; what is in use is not told apart.
+    pub dry_run: bool,
 }
 
 /// What was removed.
@@ -112,7 +114,7 @@ impl Store {
             if kept || !(options.all || old || over) {
                 continue;
             }
-            if self.remove(&item)? {
+            if options.dry_run || self.remove(&item)? {
                 held -= item.bytes;
                 pruned.items += 1;
                 pruned.bytes += item.bytes;
