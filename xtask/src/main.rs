@@ -5,6 +5,9 @@
     reason = "a program for the terminal of whoever works on the project"
 )]
 
+mod bench;
+mod copa;
+mod demo;
 mod docs;
 mod failure;
 mod run_tests;
@@ -24,8 +27,10 @@ struct Command {
 
 const COMMANDS: &[Command] = &[
     Command { name: "setup", help: setup::HELP, run: setup::run },
+    Command { name: "demo", help: demo::HELP, run: demo::run },
     Command { name: "test", help: run_tests::HELP, run: run_tests::run },
     Command { name: "tidy", help: tidy::HELP, run: tidy::run },
+    Command { name: "bench", help: bench::HELP, run: bench::run },
     Command { name: "docs", help: docs::HELP, run: docs::run },
 ];
 

@@ -1,0 +1,276 @@
+//! Measures `copa` against the floor: the same work done by hand with the fewest steps. Everything is compared within one run,
+//! floor and ours by turns, so that a slow mirror or a busy machine meets both.
+
+mod floor;
+mod images;
+mod measure;
+mod room;
+
+use crate::copa::{Copa, Run, Talk};
+use crate::failure::Failure;
+use crate::{setup, table, words};
+use images::Images;
+use measure::{Row, Target, median};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use testkit::workspace;
+
+pub const HELP: &str = "
+measure time and memory against the floor, in one run
+
+Usage: cargo xtask bench [--runs N] [--ballast-mb N] [--json FILE] [--program FILE]
+
+The floor is a chroot of the unpacked base on an overlay: apt-get update, apt-get install of the same packages, tar and gzip -1
+of the changed files. The floor of a cold start is the download of the layers from the same registry and their gunzip. Needs
+root. Works in a mount namespace of its own, on a tmpfs where memory allows. Prints the table and judges nothing: it always
+ends well if it could measure.
+
+  --runs        how often each is measured; the median counts (3)
+  --ballast-mb  how much is added to the image for the growth rows (1024)
+  --json        write the table as JSON too
+  --program     a built copa; without it one is built
+";
+
+/// What the arguments ask for.
+#[derive(Debug, Clone)]
+struct Request {
+    runs: usize,
+    ballast_mb: u64,
+    json: Option<PathBuf>,
+    program: Option<PathBuf>,
+    /// Set where the command has started itself again in a mount namespace: the folder to work in.
+    inside: Option<PathBuf>,
+}
+
+/// What all measurements share.
+struct Bench {
+    request: Request,
+    folder: PathBuf,
+    copa: Copa,
+    images: Images,
+    /// The most memory that any run of ours had, in KiB.
+    peak_kib: u64,
+    /// How many caches were made so far.
+    caches: usize,
+}
+
+pub fn run(arguments: &[String]) -> Result<(), Failure> {
+    let request = request(arguments)?;
+    let Some(folder) = request.inside.clone() else {
+        setup::report_missing();
+        return room::enter(arguments);
+    };
+    room::furnish(&folder)?;
+    let copa = Copa::given_or_built(request.program.as_deref(), &folder.join("cache"))?;
+    let images = Images::make(&folder, request.ballast_mb)?;
+    println!("packages: {}; {} runs each, the median counts\n", images.packages.join(" "), request.runs);
+    let json = request.json.clone();
+    let mut bench = Bench { request, folder, copa, images, peak_kib: 0, caches: 0 };
+    let rows = bench.rows()?;
+    table::lines(&measure::cells(&rows)).iter().for_each(|line| println!("{line}"));
+    if let Some(path) = json {
+        let path = workspace::root().join(path);
+        let document =
+            json!({ "runs": bench.request.runs, "rows": rows.iter().map(Row::json).collect::<Vec<Value>>() });
+        fs::write(&path, format!("{document:#}\n")).map_err(Failure::file(&path))?;
+    }
+    Ok(())
+}
+
+fn request(arguments: &[String]) -> Result<Request, Failure> {
+    let mut request = Request { runs: 3, ballast_mb: 1024, json: None, program: None, inside: None };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| Failure::argument(argument))?;
+        let number =
+            || value.parse::<u64>().ok().filter(|number| *number > 0).ok_or_else(|| Failure::argument(value));
+        match argument.as_str() {
+            "--runs" => request.runs = number()? as usize,
+            "--ballast-mb" => request.ballast_mb = number()?,
+            "--json" => request.json = Some(value.into()),
+            "--program" => request.program = Some(value.into()),
+            "--inside" => request.inside = Some(value.into()),
+            _ => return Err(Failure::argument(argument)),
+        }
+    }
+    Ok(request)
+}
+
+impl Bench {
+    fn rows(&mut self) -> Result<Vec<Row>, Failure> {
+        let mut rows = self.warm()?;
+        rows.extend(self.cold()?);
+        rows.extend(self.growth()?);
+        rows.extend(self.second_image()?);
+        rows.push(Row::ours(
+            "peak memory of our own process, MiB",
+            self.peak_kib as f64 / 1024.0,
+            Target::AtMost(150.0),
+        ));
+        Ok(rows)
+    }
+
+    /// Base in the store: with package indexes to fetch, and without.
+    fn warm(&mut self) -> Result<Vec<Row>, Failure> {
+        let base = floor::Base::unpack(&self.folder.join("floor"), &self.images.small)?;
+        let (mut floors, mut firsts, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.request.runs {
+            floors.push(base.patch(&self.images.packages)?);
+            let copa = self.warmed("small")?;
+            firsts.push(self.patch(&copa, "small")?.seconds());
+            seconds.push(self.patch(&copa, "small")?.seconds());
+        }
+        let total: Vec<f64> = floors.iter().map(floor::Patched::seconds).collect();
+        let part = |of: fn(&floor::Patched) -> f64| median(&floors.iter().map(of).collect::<Vec<f64>>());
+        let (update, install, pack) = (part(|run| run.update), part(|run| run.install), part(|run| run.pack));
+        println!(
+            "floor: apt-get update {update:.2} s, apt-get install {install:.2} s, tar and gzip {pack:.2} s"
+        );
+        let floor = median(&total);
+        Ok(vec![
+            Row::against("2 packages, warm base, s", floor, median(&firsts), Target::AtMost(floor + 0.5)),
+            Row::against(
+                "2 packages, warm base and indexes, s",
+                floor,
+                median(&seconds),
+                Target::AtMost(floor + 0.5),
+            ),
+        ])
+    }
+
+    /// Nothing in the store: all layers pulled and unpacked, nothing run.
+    fn cold(&mut self) -> Result<Vec<Row>, Failure> {
+        let mut rows = Vec::new();
+        for (name, label) in [
+            ("small", "cold pull, one layer, s"),
+            ("layered", "cold pull, four layers, s"),
+            ("large", "cold pull, large, s"),
+        ] {
+            let (mut floors, mut ours) = (Vec::new(), Vec::new());
+            for _ in 0..self.request.runs {
+                floors.push(floor::pull(&self.images.registry, self.images.layout(name), name)?);
+                let copa = self.fresh();
+                ours.push(self.plan(&copa, name)?.seconds());
+                self.forget(&copa)?;
+            }
+            let floor = median(&floors);
+            rows.push(Row::against(label, floor, median(&ours), Target::AtMost(floor * 1.3)));
+        }
+        let mut wholes = Vec::new();
+        for _ in 0..self.request.runs {
+            let copa = self.fresh();
+            wholes.push(self.patch(&copa, "small")?.seconds());
+            self.forget(&copa)?;
+        }
+        rows.push(Row::ours("2 packages, everything cold, s", median(&wholes), Target::None));
+        Ok(rows)
+    }
+
+    /// What more image costs where it is in the store.
+    fn growth(&mut self) -> Result<Vec<Row>, Failure> {
+        let copa = self.warmed("small")?;
+        self.plan(&copa, "large")?;
+        self.patch(&copa, "small")?;
+        let (mut small, mut large) = (Vec::new(), Vec::new());
+        for _ in 0..self.request.runs.max(3) {
+            small.push(self.patch(&copa, "small")?.seconds());
+            large.push(self.patch(&copa, "large")?.seconds());
+        }
+        let plans = |bench: &mut Bench, name: &str| -> Result<f64, Failure> {
+            let times: Result<Vec<f64>, Failure> =
+                (0..9).map(|_| Ok(bench.plan(&copa, name)?.seconds())).collect();
+            Ok(median(&times?))
+        };
+        let opening = plans(self, "large")? - plans(self, "small")?;
+        let gigabytes = self.request.ballast_mb as f64 / 1024.0;
+        Ok(vec![
+            Row::ours(
+                "more for each GB, warm, opening only, ms",
+                opening * 1000.0 / gigabytes,
+                Target::AtMost(20.0),
+            ),
+            Row::against("2 packages, warm, small → large, s", median(&small), median(&large), Target::None),
+        ])
+    }
+
+    /// Another image of the same suites finds the indexes that the first has fetched.
+    fn second_image(&mut self) -> Result<Vec<Row>, Failure> {
+        let copa = self.fresh();
+        let first = self.patch(&copa, "small")?;
+        let second = self.patch(&copa, "layered")?;
+        println!("counters of the first image:  {}", first.result["counters"]);
+        println!("counters of the second image: {}\n", second.result["counters"]);
+        let count = |run: &Run, name: &str| run.counter(name).map_or(f64::NAN, |count| count as f64);
+        let mut rows = vec![
+            Row::ours("index fetches, first image", count(&first, "indexFetches"), Target::None),
+            Row::ours("index fetches, second image", count(&second, "indexFetches"), Target::AtMost(0.0)),
+        ];
+        for name in ["layersReencoded", "baseBytesUploaded", "lowerTreeWalks", "fsyncInSandbox"] {
+            rows.push(Row::ours(name, count(&first, name) + count(&second, name), Target::AtMost(0.0)));
+        }
+        Ok(rows)
+    }
+
+    /// `copa` with a cache that has nothing.
+    fn fresh(&mut self) -> Copa {
+        self.caches += 1;
+        self.copa.with_cache(&self.folder.join(format!("cache-{}", self.caches)))
+    }
+
+    /// `copa` with a cache that has the layers of an image and nothing else.
+    fn warmed(&mut self, name: &str) -> Result<Copa, Failure> {
+        let copa = self.fresh();
+        self.plan(&copa, name)?;
+        Ok(copa)
+    }
+
+    fn forget(&self, copa: &Copa) -> Result<(), Failure> {
+        fs::remove_dir_all(&copa.cache).map_err(Failure::file(&copa.cache))
+    }
+
+    fn plan(&mut self, copa: &Copa, name: &str) -> Result<Run, Failure> {
+        let mut arguments = self.subject("plan", name);
+        arguments.extend(words!["--progress", "plain"]);
+        self.noted(copa, &arguments)
+    }
+
+    fn patch(&mut self, copa: &Copa, name: &str) -> Result<Run, Failure> {
+        let mut arguments = self.subject("patch", name);
+        arguments.extend(words!["--tag", "patched", "--push", "--overwrite", "--progress", "plain"]);
+        self.noted(copa, &arguments)
+    }
+
+    fn subject(&self, command: &str, name: &str) -> Vec<OsString> {
+        let report: &Path = self.images.report(name);
+        words![
+            command,
+            "--image",
+            self.images.registry.reference(&format!("{name}:vulnerable")),
+            "--report",
+            report
+        ]
+    }
+
+    fn noted(&mut self, copa: &Copa, arguments: &[OsString]) -> Result<Run, Failure> {
+        let run = copa.succeed(arguments, Talk::Kept)?;
+        self.peak_kib = self.peak_kib.max(run.peak_kib);
+        Ok(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let asked = request(&words(&["--runs", "5", "--json", "x"])).unwrap();
+        assert_eq!((asked.runs, asked.json, asked.inside), (5, Some("x".into()), None));
+        for wrong in [&["--runs", "0"][..], &["--runs"], &["--fast", "1"]] {
+            assert!(request(&words(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The floor: the same work with the fewest steps, by the tools that do it anywhere.
+
+use crate::failure::Failure;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use testkit::command::argv;
+use testkit::debian_root::TAG;
+use testkit::image::Layout;
+use testkit::image_reader::ImageReader;
+use testkit::registry::Registry;
+
+/// An unpacked base to patch again and again.
+pub struct Base {
+    folder: PathBuf,
+}
+
+/// Seconds that the parts of a patch took.
+#[derive(Debug, Clone, Copy)]
+pub struct Patched {
+    /// `apt-get update`.
+    pub update: f64,
+    /// `apt-get install`.
+    pub install: f64,
+    /// `tar` and `gzip -1`.
+    pub pack: f64,
+}
+
+impl Patched {
+    /// All of them.
+    pub fn seconds(&self) -> f64 {
+        self.update + self.install + self.pack
+    }
+}
+
+impl Base {
+    /// Unpacks the layers of an image that has one.
+    pub fn unpack(folder: &Path, layout: &Layout) -> Result<Base, Failure> {
+        let base = folder.join("base");
+        fs::create_dir_all(&base).map_err(Failure::file(&base))?;
+        for layer in layers(layout)? {
+            let blob = layout.blob_path(&layer);
+            argv("tar", ["--numeric-owner", "--xattrs", "--xattrs-include=*", "-xzf"])
+                .arg(blob)
+                .arg("-C")
+                .arg(&base)
+                .stdout()?;
+        }
+        Ok(Base { folder: folder.to_owned() })
+    }
+
+    /// Patches the base once on an overlay that is thrown away.
+    pub fn patch(&self, packages: &[String]) -> Result<Patched, Failure> {
+        let [base, upper, work, root] = ["base", "upper", "work", "root"].map(|name| self.folder.join(name));
+        for folder in [&upper, &work, &root] {
+            fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+        }
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", base.display(), upper.display(), work.display());
+        argv("mount", ["-t", "overlay", "-o", &options, "overlay"]).arg(&root).stdout()?;
+        argv("mount", ["--rbind", "/dev"]).arg(root.join("dev")).stdout()?;
+        argv("mount", ["-t", "proc", "proc"]).arg(root.join("proc")).stdout()?;
+        let resolver = root.join("etc/resolv.conf");
+        fs::copy("/etc/resolv.conf", &resolver).map_err(Failure::file(&resolver))?;
+        let patched = self.timed(&root, &upper, packages);
+        argv("umount", ["--recursive", "--lazy"]).arg(&root).stdout()?;
+        for folder in [&upper, &work] {
+            fs::remove_dir_all(folder).map_err(Failure::file(folder))?;
+        }
+        patched
+    }
+
+    fn timed(&self, root: &Path, upper: &Path, packages: &[String]) -> Result<Patched, Failure> {
+        let apt = |words: &[&str]| {
+            let command = argv("chroot", [root.as_os_str()])
+                .arg("/usr/bin/apt-get")
+                .arg("-qq")
+                .env("DEBIAN_FRONTEND", "noninteractive");
+            words
+                .iter()
+                .fold(command, |command, word| command.arg(word))
+                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        };
+        let update = seconds(|| Ok(apt(&["update"]).stdout().map(drop)?))?;
+        let names: Vec<&str> = packages.iter().map(String::as_str).collect();
+        let install = [
+            "install",
+            "--yes",
+            "--only-upgrade",
+            "--no-install-recommends",
+            "-o",
+            "Dpkg::Options::=--force-confold",
+        ];
+        let install = seconds(|| Ok(apt(&[&install[..], &names].concat()).stdout().map(drop)?))?;
+        for leftover in ["var/lib/apt/lists", "var/cache/apt", "var/log", "etc/resolv.conf"] {
+            argv("rm", ["-rf", "--"]).arg(upper.join(leftover)).stdout()?;
+        }
+        let pack = seconds(|| pack(upper, &self.folder.join("layer.tar.gz")))?;
+        Ok(Patched { update, install, pack })
+    }
+}
+
+fn pack(upper: &Path, layer: &Path) -> Result<(), Failure> {
+    let mut tar = Command::new("tar");
+    tar.args(["--numeric-owner", "--xattrs", "-cf", "-", "-C"]).arg(upper).arg(".").stdout(Stdio::piped());
+    let mut tar = tar.spawn().map_err(Failure::file("tar"))?;
+    let out = File::create(layer).map_err(Failure::file(layer))?;
+    let pipe = tar.stdout.take().ok_or_else(|| Failure::new("tar has no output"))?;
+    let packed =
+        Command::new("gzip").arg("-1").stdin(pipe).stdout(out).status().map_err(Failure::file("gzip"))?;
+    let read = tar.wait().map_err(Failure::file("tar"))?;
+    if packed.success() && read.success() { Ok(()) } else { Err(Failure::new("tar or gzip failed")) }
+}
+
+/// Seconds to download the layers of an image from a registry and gunzip them on all cores.
+pub fn pull(registry: &Registry, layout: &Layout, name: &str) -> Result<f64, Failure> {
+    let layers = layers(layout)?;
+    let download = seconds(|| layers.iter().try_for_each(|digest| download(registry, name, digest)))?;
+    let paths: Vec<PathBuf> = layers.iter().map(|digest| layout.blob_path(digest)).collect();
+    let gunzip = seconds(|| gunzip_all(&paths))?;
+    Ok(download + gunzip)
+}
+
+/// Reads a blob and forgets it.
+fn download(registry: &Registry, name: &str, digest: &str) -> Result<(), Failure> {
+    let host = registry.host();
+    let address = host.replace("localhost", "127.0.0.1");
+    let mut stream = TcpStream::connect(address).map_err(Failure::file(&host))?;
+    let request =
+        format!("GET /v2/{name}/blobs/{digest} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(Failure::file(&host))?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).map_err(Failure::file(&host))?;
+    std::io::copy(&mut stream, &mut std::io::sink()).map_err(Failure::file(&host))?;
+    if &head == b"HTTP/1.1 200" {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("{host} does not have {digest}")))
+    }
+}
+
+/// As many at a time as there are cores.
+fn gunzip_all(paths: &[PathBuf]) -> Result<(), Failure> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || -> Result<(), Failure> {
+        while let Some(path) = paths.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            let unzip = Command::new("gzip")
+                .args(["--decompress", "--stdout"])
+                .arg(path)
+                .stdout(Stdio::null())
+                .status();
+            if !unzip.map_err(Failure::file("gzip"))?.success() {
+                return Err(Failure::new("gzip failed"));
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
+    })
+}
+
+fn layers(layout: &Layout) -> Result<Vec<String>, Failure> {
+    let image = ImageReader::open(layout.directory(), TAG)?;
+    Ok(image
+        .layers()
+        .iter()
+        .filter_map(|layer| layer["digest"].as_str().map(str::to_owned))
+        .collect::<Vec<String>>())
+}
+
+fn seconds(work: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
