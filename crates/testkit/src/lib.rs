@@ -10,6 +10,7 @@ pub mod command;
 pub mod debian_root;
 pub mod dpkg;
 mod error;
+pub mod fault_registry;
 pub mod image;
 pub mod image_reader;
 pub mod mirror;
