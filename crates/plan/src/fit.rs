@@ -78,8 +78,10 @@ fn release(findings: &Findings, os: &OsRelease) -> Result<(), Error> {
     Err(Error::Mismatch { what: "release", report: printable(said), image: describe(os) })
 }
 
-/// Debian's point releases share one `VERSION_ID`; other distributions' numbers are compared whole.
+/// Debian's point releases share one `VERSION_ID`; other distributions' numbers are compared whole. Extended support of a
+/// release (`16.04-ESM`) is support of that release.
 fn same_release(id: &str, said: &str, os: &OsRelease) -> bool {
+    let said = said.strip_suffix("-ESM").unwrap_or(said);
     match (numbers(said), numbers(&os.version_id)) {
         (Some(said), Some(ours)) if id == "debian" => said.first() == ours.first(),
         (Some(said), Some(ours)) => said == ours,
@@ -296,6 +298,7 @@ mod tests {
         let sid = OsRelease { id: "debian".into(), codename: Some("trixie".into()), ..OsRelease::default() };
         for (said, os, fits) in [
             ("22.04", ubuntu("22.04"), true),
+            ("22.04-ESM", ubuntu("22.04"), true),
             ("22.10", ubuntu("22.04"), false),
             ("22", ubuntu("22.04"), false),
             ("trixie/sid", sid.clone(), true),

@@ -7,14 +7,15 @@ use report::{Finding, Findings};
 use std::collections::BTreeMap;
 use version::{PackageName, deb::Version};
 
-/// The plan for an image. Without a report: everything.
+/// The plan for an image. Without a report: everything. What the image's records leave in doubt comes first in the notes.
 pub fn make(
     findings: Option<&Findings>,
     inventory: &Inventory,
     image: &ImageFacts,
     policy: &Policy,
 ) -> Result<Plan, Error> {
-    let mut notes = held_note(inventory);
+    let mut notes = inventory.notes.clone();
+    notes.extend(held_note(inventory));
     let Some(findings) = findings else {
         return Ok(Plan { scope: Scope::UpdateAll, left_out: Vec::new(), notes });
     };
@@ -26,12 +27,9 @@ pub fn make(
     Ok(Plan { scope: Scope::Fixes(draft.fixes.into_values().collect()), left_out: draft.left_out, notes })
 }
 
-fn held_note(inventory: &Inventory) -> Vec<String> {
+fn held_note(inventory: &Inventory) -> Option<String> {
     let held: Vec<_> = inventory.packages.iter().filter(|p| p.held).map(|p| p.name.as_str()).collect();
-    match held.is_empty() {
-        true => Vec::new(),
-        false => vec![format!("held by the image's administrator, not patched: {}", held.join(", "))],
-    }
+    (!held.is_empty()).then(|| format!("held by the image's administrator, not patched: {}", held.join(", ")))
 }
 
 /// The plan in the making.
@@ -186,10 +184,11 @@ mod tests {
     fn without_a_report_everything_is_updated_and_held_packages_are_named() {
         let mut held = package("b", "1");
         held.held = true;
-        let inventory = inventory(&[package("a", "1"), held]);
+        let mut inventory = inventory(&[package("a", "1"), held]);
+        inventory.notes.push("in doubt".into());
         let plan = make(None, &inventory, &ImageFacts::default(), &Policy::default()).unwrap();
         assert_eq!(plan.scope, Scope::UpdateAll);
-        assert_eq!(plan.notes, ["held by the image's administrator, not patched: b"]);
+        assert_eq!(plan.notes, ["in doubt", "held by the image's administrator, not patched: b"]);
     }
 
     #[test]
