@@ -14,7 +14,7 @@ const CERTIFICATES: &str = "ca.pem";
 pub(super) const CONF_OPTION: [&str; 2] = ["-c", "/dev/copa/apt.conf"];
 
 /// What holds for every run. Signature checks and dates of indexes are apt's own and stay as they are.
-const ALWAYS: &str = r##"// An index that cannot be had is an error and no warning (apt 2.1 and later; for older ones the output is judged).
+const ALWAYS: &str = r##"// An index that cannot be had is an error and no warning (apt 2.1.16 and later; for older ones the output is judged).
 APT::Update::Error-Mode "any";
 Acquire::Retries "3";
 // Indexes that no upgrade needs.
