@@ -1,5 +1,7 @@
 //! What good reports of each format say.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use report::{Findings, Format, read};
 use std::{fs, path::PathBuf};
 

@@ -1,6 +1,8 @@
 //! Reports that are broken or meant to harm, each beside a benign twin that is taken. The letters are the rows of the
 //! project's table of hostile input.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use report::{Error, Findings, Format, read};
 
 fn trivy(text: impl AsRef<[u8]>) -> Result<Findings, Error> {

@@ -1,5 +1,7 @@
 //! Memory stays small whatever a report holds (row R2). Alone in its program: the high-water mark is the process's.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use report::{Error, Findings, Format, read};
 use std::{
     fs,

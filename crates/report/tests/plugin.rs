@@ -1,6 +1,8 @@
 //! Scanner plugins that work, fail, hang, flood and lie (row R11). One test: scripts are written and run in turn, because a
 //! program that another thread has open for writing cannot be started.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use report::{
     Error, Findings,
     plugin::{PluginRequest, resolve, run_plugin},
