@@ -21,6 +21,11 @@ use std::{
 /// One file per so many bytes: a file without content is counted in no size, but it takes memory too.
 const BYTES_PER_FILE: u64 = 4096;
 
+/// Less room than this means that it is full: what failed may have been taken away again.
+const FULL_BELOW: u64 = 1 << 20;
+/// The same for files.
+const FULL_BELOW_FILES: u64 = 16;
+
 /// A folder with `upper`, `work` and `root` in it.
 pub(crate) struct Upper {
     folder: OwnedFd,
@@ -65,9 +70,13 @@ impl Upper {
         self.in_memory.then(|| self.folder.as_fd())
     }
 
-    /// Bytes free.
-    pub(crate) fn free(&self) -> u64 {
-        fstatvfs(&self.folder).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize))
+    /// Whether there is no room any more, for content or for files.
+    pub(crate) fn is_full(&self) -> bool {
+        fstatvfs(&self.folder).is_ok_and(|s| {
+            let bytes = s.f_bavail.saturating_mul(s.f_frsize);
+            // Some filesystems have no fixed number of files and say 0 of 0.
+            bytes < FULL_BELOW || (s.f_files > 0 && s.f_ffree < FULL_BELOW_FILES)
+        })
     }
 }
 

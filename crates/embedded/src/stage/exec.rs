@@ -1,12 +1,13 @@
 //! Running one program of the image to its end, and the end of all that it left behind.
 
+use super::owners::Owners;
 use crate::{
     failure::{Doing as _, Failure},
     proxy, sys,
 };
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait},
+    process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process_group, pidfd_open, wait},
 };
 use std::{
     collections::BTreeMap,
@@ -39,11 +40,8 @@ pub(super) struct Program<'a> {
     pub output: OwnedFd,
 }
 
-/// Runs it; the exit code. `meanwhile` is called while it runs, and waits a little each time.
-pub(super) fn run(
-    program: Program<'_>,
-    meanwhile: &mut dyn FnMut() -> Result<Patience, Failure>,
-) -> Result<i32, Failure> {
+/// Runs it; the exit code. Changes of owner are answered meanwhile, where they are emulated.
+pub(super) fn run(program: Program<'_>, owners: Option<&mut Owners>) -> Result<i32, Failure> {
     let mut said = File::from(program.output.try_clone().doing("starting a program")?);
     let child = match command(&program)?.spawn() {
         Ok(child) => child,
@@ -55,7 +53,11 @@ pub(super) fn run(
     };
     drop((said, program.output));
     let child = Pid::from_child(&child);
-    let code = until_ended(child, meanwhile)?;
+    if let Some(owners) = owners {
+        let handle = pidfd_open(child, PidfdFlags::empty()).doing("watching a program")?;
+        owners.serve_until(handle)?;
+    }
+    let code = until_ended(child)?;
     end_the_rest()?;
     Ok(code)
 }
@@ -74,22 +76,10 @@ fn command(program: &Program<'_>) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// How long to wait for processes.
-pub(super) enum Patience {
-    /// Until one ends.
-    Endless,
-    /// Not at all: `meanwhile` has waited.
-    None,
-}
-
 /// Reaps whatever ends, as process 1 must, until the program has.
-fn until_ended(child: Pid, meanwhile: &mut dyn FnMut() -> Result<Patience, Failure>) -> Result<i32, Failure> {
+fn until_ended(child: Pid) -> Result<i32, Failure> {
     loop {
-        let options = match meanwhile()? {
-            Patience::Endless => WaitOptions::empty(),
-            Patience::None => WaitOptions::NOHANG,
-        };
-        match wait(options) {
+        match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == child => return Ok(code(status)),
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).doing("waiting for a program"),

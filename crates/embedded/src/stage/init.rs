@@ -3,8 +3,9 @@
 
 use super::{
     confine, dev,
-    exec::{self, Patience, Program},
+    exec::{self, Program},
     files, limits, overlay,
+    owners::Owners as Noted,
     place::Places,
     proc, root, sysfs,
 };
@@ -20,6 +21,9 @@ use std::{
     net::TcpListener,
     os::fd::{AsFd as _, OwnedFd},
 };
+
+/// With the longest paths, these still fit into one message.
+const OWNERS_TOLD_AT_ONCE: usize = 200;
 
 /// Runs the stage; the exit code.
 pub(super) fn run() -> i32 {
@@ -75,7 +79,8 @@ fn door() -> Result<TcpListener, Failure> {
     TcpListener::bind(proxy::ADDRESS).doing("listening for the proxy")
 }
 
-fn obey(control: &Channel, _waiting: Option<OwnedFd>) -> Result<(), Failure> {
+fn obey(control: &Channel, waiting: Option<OwnedFd>) -> Result<(), Failure> {
+    let mut owners = waiting.map(Noted::new);
     while let Some((order, with)) = control.receive().doing("waiting for orders")? {
         let mut with = with.into_iter();
         let mut attached = || with.next().ok_or_else(unexpected);
@@ -83,12 +88,23 @@ fn obey(control: &Channel, _waiting: Option<OwnedFd>) -> Result<(), Failure> {
             Order::Setup(_) => return Err(unexpected()),
             Order::Exec { argv, env, network } => {
                 let program = Program { argv: &argv, env: &env, network, output: attached()? };
-                Report::Exited { code: exec::run(program, &mut || Ok(Patience::Endless))? }
+                let code = exec::run(program, owners.as_mut())?;
+                tell_owners(control, owners.as_mut())?;
+                Report::Exited { code }
             }
             Order::Write { path, mode } => done(files::write(&path, attached()?, mode)),
             Order::Remove { path } => done(files::remove(&path)),
         };
         control.send(&report, &[]).doing("telling the supervisor")?;
+    }
+    Ok(())
+}
+
+/// Owners noted elsewhere than on files, in messages of a bounded size.
+fn tell_owners(control: &Channel, owners: Option<&mut Noted>) -> Result<(), Failure> {
+    let told = owners.map(Noted::take).unwrap_or_default();
+    for some in told.chunks(OWNERS_TOLD_AT_ONCE) {
+        control.send(&Report::Owned(some.to_vec()), &[]).doing("telling the supervisor")?;
     }
     Ok(())
 }

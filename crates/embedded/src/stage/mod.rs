@@ -2,6 +2,7 @@
 //!
 //! `ns` makes the namespaces and waits; `init` is process 1 in them, builds the root, gives up its power and runs steps.
 
+mod caller;
 mod confine;
 mod dev;
 mod exec;
@@ -10,6 +11,7 @@ mod init;
 mod limits;
 mod namespaces;
 mod overlay;
+mod owners;
 mod place;
 mod proc;
 mod root;
@@ -17,6 +19,7 @@ mod seal;
 mod sysfs;
 pub(crate) mod unmounted;
 
+pub(crate) use place::times;
 use std::ffi::OsStr;
 
 /// First argument of the stage that makes the namespaces.

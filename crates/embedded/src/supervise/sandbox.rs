@@ -4,7 +4,7 @@ use super::{Output, Stop};
 use crate::{
     failure::{Doing as _, Failure},
     stage,
-    wire::{Channel, Order, Report, Setup},
+    wire::{Channel, Order, Owned, Report, Setup},
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -63,6 +63,8 @@ pub(crate) struct Sandbox {
     pub syncs_suppressed: bool,
     /// Where the egress proxy is to listen.
     pub listener: Option<OwnedFd>,
+    /// Owners that could not be noted on the things themselves, in the order in which they were set.
+    pub owned: Vec<Owned>,
 }
 
 /// What is listened to while waiting for a report.
@@ -85,8 +87,15 @@ impl Sandbox {
             .stderr(Stdio::null())
             .spawn()
             .doing(&format!("starting {}", start.helper.display()))?;
-        let (made, init, listener) = (Vec::new(), None, None);
-        let mut sandbox = Sandbox { outer, init, control, made, syncs_suppressed: false, listener };
+        let mut sandbox = Sandbox {
+            outer,
+            init: None,
+            control,
+            made: Vec::new(),
+            syncs_suppressed: false,
+            listener: None,
+            owned: Vec::new(),
+        };
         let with: Vec<_> = start.upper.into_iter().chain(start.shown).collect();
         sandbox.control.send(&Order::Setup(start.setup), &with).doing("telling the sandbox its setup")?;
         sandbox.stand(stop)?;
@@ -121,8 +130,13 @@ impl Sandbox {
         self.control.send(order, &[write.as_fd()]).doing("ordering a step")?;
         drop(write);
         let mut watch = Watch { stop, deadline: Instant::now() + timeout, output: Some((read, output)) };
-        let (report, _) = self.next(&mut watch)?;
-        let Report::Exited { code } = report else { return Err(strange(&report)) };
+        let code = loop {
+            match self.next(&mut watch)?.0 {
+                Report::Owned(some) => self.owned.extend(some),
+                Report::Exited { code } => break code,
+                other => return Err(strange(&other)),
+            }
+        };
         watch.deadline = Instant::now() + SOON;
         while watch.output.is_some() {
             watch.listen(None)?;

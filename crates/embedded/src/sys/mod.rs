@@ -8,6 +8,7 @@ mod mount;
 mod notify;
 mod process;
 mod seccomp;
+mod signals;
 
 pub(crate) use fds::close_all_on_exec;
 pub(crate) use ioctl::raise_loopback;
@@ -15,6 +16,7 @@ pub(crate) use mount::{Attributes, set_attributes};
 pub(crate) use notify::{Notification, answer, receive, still_waits};
 pub(crate) use process::{Fork, fork_alone, own_session, unshare};
 pub(crate) use seccomp::{Instruction, install};
+pub(crate) use signals::{Blocked, Signalled, block, next_signal};
 
 /// The result of a raw system call that gives -1 and `errno`.
 fn checked(result: libc::c_long) -> std::io::Result<libc::c_long> {

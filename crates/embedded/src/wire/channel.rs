@@ -107,6 +107,12 @@ impl Channel {
     }
 }
 
+impl From<OwnedFd> for Channel {
+    fn from(end: OwnedFd) -> Self {
+        Channel(end)
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -54,6 +54,19 @@ pub(crate) enum Order {
     },
 }
 
+/// An owner that could not be noted on the thing itself: a link, a pipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owned {
+    /// Where it was at the time.
+    pub path: Vec<u8>,
+    /// Its number as the overlay gives it.
+    pub inode: u64,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
 /// From the stages to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
@@ -66,6 +79,8 @@ pub(crate) enum Report {
         /// Whether a sync was seen to do nothing.
         syncs_suppressed: bool,
     },
+    /// Owners noted; comes before the end of the program that set them.
+    Owned(Vec<Owned>),
     /// A program ended, and everything that it left running is dead.
     Exited {
         /// Its exit code; 128 + n for signal n; 127 where it could not be started.

@@ -6,4 +6,4 @@ mod channel;
 mod message;
 
 pub(crate) use channel::Channel;
-pub(crate) use message::{Order, Report, Setup};
+pub(crate) use message::{Order, Owned, Report, Setup};

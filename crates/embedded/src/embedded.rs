@@ -1,0 +1,46 @@
+//! The engine itself.
+
+use crate::{NAME, errors, opened::Opened, options::EngineOptions, proxy, ready};
+use async_trait::async_trait;
+use engine::{Context, Engine, Error, OpenRequest, Root};
+use std::sync::Arc;
+
+/// The engine in this process. Needs to be uid 0 of the machine or of a user namespace: see [`enter`](crate::host::enter).
+pub struct Embedded {
+    options: Arc<EngineOptions>,
+}
+
+impl Embedded {
+    /// An engine with these options.
+    pub fn new(options: EngineOptions) -> Self {
+        Embedded { options: Arc::new(options) }
+    }
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn proxy_url(&self) -> Option<String> {
+        Some(proxy::URL.to_owned())
+    }
+
+    async fn open(&self, request: OpenRequest, context: &Context) -> Result<Box<dyn Root>, Error> {
+        let image = request.image.descriptor.digest.to_string();
+        if request.image.layers.is_empty() || request.base_layers == 0 {
+            return Err(Error::Image {
+                item: image,
+                why: "has no layers, so there is nothing to patch".into(),
+            });
+        }
+        if request.base_layers > request.image.layers.len() {
+            let why = format!("has no {} layers", request.base_layers);
+            return Err(Error::Image { item: image, why });
+        }
+        let layers = ready::all(&self.options, &request, context).await?;
+        let opened = Opened::new(self.options.clone(), layers, request.base_layers);
+        Ok(Box::new(opened.map_err(errors::of_layer)?))
+    }
+}

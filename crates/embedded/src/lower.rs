@@ -1,0 +1,83 @@
+//! What a run starts on: the base below, and an upper that is as the image's root, with an earlier patch in it.
+
+use crate::{
+    errors,
+    failure::{Doing as _, Failure},
+    opened::{Stack, topmost_first},
+    ready::Layer,
+    stage::times,
+    upper::Upper,
+};
+use engine::Error;
+use layer::{Change, Changes, DirChanges, Entry, EntryPath, Extractor, Limits, Overlay, Record, Tree as _};
+use rustix::{
+    fs::{AtFlags, fstat, futimens, unlinkat},
+    io::Errno,
+};
+use std::{collections::HashSet, path::PathBuf};
+
+/// Layers to mount, lowest first. A layer that stands twice counts where it stands highest: everything that it sets or
+/// hides, it sets or hides there again, and overlayfs takes no folder twice.
+pub(crate) fn paths(base: &[Layer]) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    let mut paths = Vec::new();
+    for layer in base.iter().rev() {
+        if seen.insert(layer.path()) {
+            paths.push(layer.path());
+        }
+        // Overlayfs heeds this mark on any folder but the root.
+        if layer.stored.meta().opaque_root {
+            break;
+        }
+    }
+    paths.reverse();
+    paths
+}
+
+/// Fills a fresh upper; what it cannot hold itself.
+pub(crate) fn start(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> Result<Record, Error> {
+    let whole: Vec<Layer> = stack.base.iter().chain(&stack.earlier).cloned().collect();
+    let tree = Overlay::new(topmost_first(&whole, None)).map_err(errors::of_layer)?;
+    let root = tree.entry(&EntryPath::root(), false).map_err(errors::of_layer)?;
+    let folder = upper.changes().map_err(errors::of_setup)?;
+    let mut extractor = Extractor::new(folder, stack.options.store.flavor(), Limits::default(), cancel);
+    for layer in &stack.earlier {
+        extractor.changes(&mut DirChanges::new(layer.dir.clone())).map_err(errors::of_layer)?;
+    }
+    extractor.changes(&mut RootAlone(root)).map_err(errors::of_layer)?;
+    let extracted = extractor.finish().map_err(errors::of_layer)?;
+    if extracted.opaque_root {
+        let why = "it hides the whole image below it".to_owned();
+        return Err(Error::Image { item: "the layer of an earlier patch".to_owned(), why });
+    }
+    Ok(extracted.record)
+}
+
+/// Takes away the folders that were made for mounts. The time of the root stays.
+pub(crate) fn restore(upper: &Upper, made: &[String]) -> Result<(), Failure> {
+    if made.is_empty() {
+        return Ok(());
+    }
+    let doing = "taking away the folders made for mounts";
+    let folder = upper.changes()?;
+    let before = times(&fstat(&folder).doing(doing)?);
+    for name in made {
+        match unlinkat(&folder, name.as_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error).doing(doing),
+        }
+    }
+    futimens(&folder, &before).doing(doing)
+}
+
+/// The root folder itself as the only change, so that the upper's shows as the image's does.
+struct RootAlone(Option<Entry>);
+
+impl Changes for RootAlone {
+    fn walk(
+        &mut self,
+        visit: &mut dyn FnMut(Change<'_>) -> Result<(), layer::Error>,
+    ) -> Result<(), layer::Error> {
+        self.0.clone().map_or(Ok(()), |root| visit(Change::Set(root, None)))
+    }
+}

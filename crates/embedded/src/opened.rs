@@ -1,0 +1,71 @@
+//! An opened image: its whole tree to read, and runs on top of its base.
+
+use crate::{options::EngineOptions, ready::Layer, run::Attempt, supervise::Stop};
+use async_trait::async_trait;
+use engine::{Context, Error, Recipe, Root, Run};
+use layer::{LayerDir, Overlay, Tree};
+use std::{io, sync::Arc};
+use tokio::runtime::Handle;
+
+/// The image.
+pub(crate) struct Opened {
+    stack: Arc<Stack>,
+    tree: Overlay,
+}
+
+/// What a run needs to know of it.
+pub(crate) struct Stack {
+    /// How the engine is set up.
+    pub options: Arc<EngineOptions>,
+    /// Layers that stay, lowest first.
+    pub base: Vec<Layer>,
+    /// Layers of an earlier patch, lowest first.
+    pub earlier: Vec<Layer>,
+}
+
+impl Opened {
+    /// Of these layers, lowest first, the first so many being the base.
+    pub(crate) fn new(
+        options: Arc<EngineOptions>,
+        mut layers: Vec<Layer>,
+        base_layers: usize,
+    ) -> Result<Self, layer::Error> {
+        let tree = Overlay::new(topmost_first(&layers, None))?;
+        let earlier = layers.split_off(base_layers);
+        Ok(Opened { stack: Arc::new(Stack { options, base: layers, earlier }), tree })
+    }
+}
+
+/// What a tree is made of: layers given lowest first, with something on top of them.
+pub(crate) fn topmost_first(layers: &[Layer], top: Option<Arc<LayerDir>>) -> Vec<Arc<LayerDir>> {
+    top.into_iter().chain(layers.iter().rev().map(|l| l.dir.clone())).collect()
+}
+
+#[async_trait]
+impl Root for Opened {
+    fn tree(&self) -> &dyn Tree {
+        &self.tree
+    }
+
+    async fn run(&mut self, recipe: &Recipe, context: &Context) -> Result<Run, Error> {
+        let fail = |source| Error::Io { doing: "starting a run".into(), source };
+        let stop = Stop::new().map_err(fail)?;
+        let attempt = Attempt {
+            stack: self.stack.clone(),
+            recipe: recipe.clone(),
+            context: context.clone(),
+            stop: stop.clone(),
+            runtime: Handle::current(),
+        };
+        let _stops = stop.on_drop();
+        let mut work = tokio::task::spawn_blocking(move || attempt.run());
+        let done = tokio::select! {
+            done = &mut work => done,
+            () = context.cancel.cancelled() => {
+                stop.pull();
+                work.await
+            }
+        };
+        done.map_err(|e| fail(io::Error::other(e)))?
+    }
+}

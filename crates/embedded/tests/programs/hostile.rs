@@ -1,3 +1,0 @@
-//! A program of a hostile image.
-
-fn main() {}
