@@ -15,8 +15,8 @@ use std::{
     sync::Arc,
 };
 
-/// The difference that an upper directory holds. It is walked depth first, names in byte order, and never says anything of
-/// the root itself, whose owner and mode in an upper directory mean nothing.
+/// The difference that an upper directory holds. It is walked depth first, names in byte order. Of the root itself
+/// it says at most that it is opaque: its owner and mode in an upper directory mean nothing.
 ///
 /// A name of a file met before is a [`Kind::Hardlink`]; its content is given all the same, for whoever leaves the
 /// first name out.
@@ -89,6 +89,12 @@ fn link(entry: &mut Entry, identity: (u64, u64), first_names: &mut HashMap<(u64,
 impl Changes for DirChanges {
     fn walk(&mut self, visit: &mut dyn FnMut(Change<'_>) -> Result<(), Error>) -> Result<(), Error> {
         let mut first_names = HashMap::new();
+        let root = EntryPath::root();
+        if let Glance::Is(_, handle) = self.layer.glance(&root)?
+            && self.layer.is_opaque(&root, &handle)?
+        {
+            visit(Change::Opaque(root))?;
+        }
         let mut ahead = vec![(EntryPath::root(), self.names(&EntryPath::root())?)];
         while let Some((folder, names)) = ahead.last_mut() {
             let Some(name) = names.pop() else {

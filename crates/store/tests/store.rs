@@ -155,7 +155,7 @@ fn what_a_killed_run_left_is_collected() {
     let alive = store.temp_dir().unwrap();
     let dead = store.dir().join("tmp/4711-0");
     fs::create_dir_all(dead.join("layer/root/a")).unwrap();
-    fs::set_permissions(dead.join("layer/root/a"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dead.join("layer/root/a"), fs::Permissions::from_mode(0o0)).unwrap();
     let fixture = layer(b"hello");
     let half = store.dir().join("layers/native").join(fixture.diff_id.0.hex());
     fs::create_dir_all(half.join("root")).unwrap();
