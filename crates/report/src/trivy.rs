@@ -19,6 +19,15 @@ const OS_CLASS: &str = "os-pkgs";
 /// Most results (one a kind of package, or a file with packages).
 const RESULTS_MAX: usize = 100_000;
 
+/// Most digests of one image; registries it was pulled from, so a handful.
+const REPO_DIGESTS_MAX: usize = 1000;
+
+/// Longest name of an image with a digest.
+const NAME_BYTES_MAX: usize = 4096;
+
+/// Longest class or type of a result.
+const KIND_BYTES_MAX: usize = 256;
+
 /// What was read, before it is known to be a report.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -63,10 +72,45 @@ struct Metadata {
     os: Option<Os>,
     #[serde(rename = "ImageID")]
     image_id: Option<String>,
-    #[serde(rename = "RepoDigests")]
-    repo_digests: Option<Vec<String>>,
+    #[serde(rename = "RepoDigests", default)]
+    repo_digests: Digests,
     #[serde(rename = "ImageConfig")]
     image_config: Option<ImageConfig>,
+}
+
+/// A list of names with digests, bounded: each costs memory, even an empty one.
+#[derive(Default)]
+struct Digests(Vec<String>);
+
+impl<'de> Deserialize<'de> for Digests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DigestsVisitor)
+    }
+}
+
+struct DigestsVisitor;
+
+impl<'de> Visitor<'de> for DigestsVisitor {
+    type Value = Digests;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of digests")
+    }
+
+    fn visit_unit<E>(self) -> Result<Digests, E> {
+        Ok(Digests::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Digests, A::Error> {
+        let mut digests = Vec::new();
+        while let Some(digest) = list.next_element::<String>()? {
+            if digests.len() == REPO_DIGESTS_MAX || digest.len() > NAME_BYTES_MAX {
+                return Err(A::Error::custom("RepoDigests is too long"));
+            }
+            digests.push(digest);
+        }
+        Ok(Digests(digests))
+    }
 }
 
 #[derive(Deserialize)]
@@ -177,7 +221,7 @@ impl Report {
             (subject.architecture, subject.variant) = (filled(config.architecture), filled(config.variant));
         }
         subject.image_id = filled(metadata.image_id);
-        subject.repo_digests = metadata.repo_digests.unwrap_or_default();
+        subject.repo_digests = metadata.repo_digests.0;
     }
 }
 
@@ -246,6 +290,14 @@ enum ResultKey {
     Other,
 }
 
+/// A class or type, bounded: a report may have many results.
+fn kind_text<E: serde::de::Error>(text: Option<String>) -> Result<Option<String>, E> {
+    match text.as_ref().is_some_and(|t| t.len() > KIND_BYTES_MAX) {
+        true => Err(E::custom("a result's class or type is too long")),
+        false => Ok(text),
+    }
+}
+
 struct ResultSeed<'a>(&'a mut Budget);
 
 impl<'de> DeserializeSeed<'de> for ResultSeed<'_> {
@@ -268,9 +320,9 @@ impl<'de> Visitor<'de> for ResultSeed<'_> {
         while let Some(key) = map.next_key()? {
             match key {
                 ResultKey::Class if class.is_some() => return Err(A::Error::duplicate_field("Class")),
-                ResultKey::Class => class = Some(map.next_value::<Option<String>>()?),
+                ResultKey::Class => class = Some(kind_text(map.next_value()?)?),
                 ResultKey::Type if kind.is_some() => return Err(A::Error::duplicate_field("Type")),
-                ResultKey::Type => kind = Some(map.next_value::<Option<String>>()?),
+                ResultKey::Type => kind = Some(kind_text(map.next_value()?)?),
                 ResultKey::Vulnerabilities if rows.is_some() => {
                     return Err(A::Error::duplicate_field("Vulnerabilities"));
                 }

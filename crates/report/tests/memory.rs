@@ -81,6 +81,17 @@ fn r2_memory_is_bounded_for_any_report() {
     let string = message(&mut made(100, piece));
     assert!(string.ends_with("a string longer than 4 MiB"), "{string}");
 
+    let digests = message(&mut made(100_000_000, |n| {
+        if n == 0 { r#""x":1}],"Metadata":{"RepoDigests":["""#.to_owned() } else { r#","""#.to_owned() }
+    }));
+    assert!(digests.ends_with("RepoDigests is too long"), "{digests}");
+
+    let kinds = message(&mut made(1000, |_| format!(r#""x":1}},{{"Class":"{letters}","Type":"{letters}","#)));
+    assert!(kinds.ends_with("class or type is too long"), "{kinds}");
+
+    let empty = message(&mut made(100_000_000, |_| r#""x":1},{"#.to_owned()));
+    assert!(empty.ends_with("more than 100000 results"), "{empty}");
+
     let peak = resident_peak_kib();
     assert!(peak < RESIDENT_KIB_MAX, "{peak} KiB");
 }
