@@ -1,2 +1,43 @@
-//! `copa`: the program.
-fn main() {}
+//! `copa`: the program. Reads what is wanted, has it done, says how it went.
+
+mod args;
+mod both;
+mod commands;
+mod error;
+mod exit;
+mod findings;
+mod host;
+mod job;
+mod logs;
+mod output;
+mod reference_docs;
+mod settings;
+mod stop;
+mod target;
+mod ui;
+mod wiring;
+mod work_folder;
+
+use crate::settings::{environment::Environment, layered};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Stages of the sandbox are this same program started again: before anything else, and before any thread.
+    embedded::entry();
+    let environment = Environment::capture();
+    let code = match layered::read(std::env::args_os().collect(), &environment) {
+        Ok(cli) => commands::run(&cli, &environment),
+        Err(layered::Refused::Grammar(error)) => grammar_says(&error),
+        Err(layered::Refused::Setting(failure)) => {
+            output::say(&failure.to_string());
+            failure.kind.code().code
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Help and version are data and success; everything else that the grammar has to say is an error in usage.
+fn grammar_says(error: &clap::Error) -> u8 {
+    let _ = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(exit::Kind::Usage.code().code)
+}

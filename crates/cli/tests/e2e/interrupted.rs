@@ -33,7 +33,16 @@ fn wait_for(child: &mut Child, word: &str) -> std::thread::JoinHandle<String> {
 
 fn stop_at(image: &Vulnerable, world: &World, phase: &str, with: &str) -> Option<i32> {
     let arguments = [
-        "patch", "-i", &image.reference, "-r", image.report(), "-t", "stopped", "--push", "--progress", "rawjson",
+        "patch",
+        "-i",
+        &image.reference,
+        "-r",
+        image.report(),
+        "-t",
+        "stopped",
+        "--push",
+        "--progress",
+        "rawjson",
     ];
     let mut child = world.start(&arguments);
     let rest = wait_for(&mut child, phase);
@@ -61,7 +70,8 @@ fn stopping_in_any_phase_is_quick_and_leaves_nothing() {
     }
     let world = World::new();
     let image = Vulnerable::in_registry(&world);
-    let reference = world.succeed(&["patch", "-i", &image.reference, "-r", image.report(), "-t", "whole", "--push"]);
+    let reference =
+        world.succeed(&["patch", "-i", &image.reference, "-r", image.report(), "-t", "whole", "--push"]);
     for (at, phase) in PHASES.iter().enumerate() {
         let (name, code) = if at % 2 == 0 { ("INT", 130) } else { ("TERM", 143) };
         if at < 2 {
@@ -75,8 +85,12 @@ fn stopping_in_any_phase_is_quick_and_leaves_nothing() {
         assert_eq!(stop_at(&image, &world, phase, "KILL"), None);
     }
     let tags: Vec<_> = image.registry.requests().unwrap();
-    assert!(!tags.iter().any(|r| r.method == "PUT" && r.path.ends_with("/manifests/stopped")), "no tag moved");
-    let again = world.succeed(&["patch", "-i", &image.reference, "-r", image.report(), "-t", "again", "--push"]);
+    assert!(
+        !tags.iter().any(|r| r.method == "PUT" && r.path.ends_with("/manifests/stopped")),
+        "no tag moved"
+    );
+    let again =
+        world.succeed(&["patch", "-i", &image.reference, "-r", image.report(), "-t", "again", "--push"]);
     assert_eq!(again["patched"]["layer"], reference["patched"]["layer"]);
 }
 
@@ -90,7 +104,18 @@ fn several_runs_share_one_cache() {
     let before = image.registry.requests().unwrap().len();
     let tags: Vec<String> = (0..4).map(|i| format!("same-{i}")).collect();
     let start = |tag: &String| {
-        world.start(&["patch", "-i", &image.reference, "-r", image.report(), "-t", tag, "--push", "--result", "-"])
+        world.start(&[
+            "patch",
+            "-i",
+            &image.reference,
+            "-r",
+            image.report(),
+            "-t",
+            tag,
+            "--push",
+            "--result",
+            "-",
+        ])
     };
     let runs: Vec<Child> = tags.iter().map(start).collect();
     let layers: Vec<serde_json::Value> = runs
@@ -102,7 +127,8 @@ fn several_runs_share_one_cache() {
         })
         .collect();
     assert!(layers.iter().all(|l| *l == layers[0]), "{layers:?}");
-    let base = &testkit::image_reader::ImageReader::open(image.layout.directory(), testkit::debian_root::TAG).unwrap();
+    let base = &testkit::image_reader::ImageReader::open(image.layout.directory(), testkit::debian_root::TAG)
+        .unwrap();
     let digest = base.layers()[0]["digest"].as_str().unwrap();
     let requests = image.registry.requests().unwrap().split_off(before);
     let pulls = requests.iter().filter(|r| r.method == "GET" && r.path.ends_with(digest)).count();

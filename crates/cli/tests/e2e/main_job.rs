@@ -18,7 +18,16 @@ fn a_real_image_is_patched_and_every_judge_agrees() {
     let uploads_before = image.registry.uploads().unwrap();
     let vex = world.path("vex.json");
     let result = world.succeed(&[
-        "patch", "-i", &image.reference, "-r", image.report(), "-t", "patched", "--push", "-o", vex.to_str().unwrap(),
+        "patch",
+        "-i",
+        &image.reference,
+        "-r",
+        image.report(),
+        "-t",
+        "patched",
+        "--push",
+        "-o",
+        vex.to_str().unwrap(),
     ]);
     assert_eq!(result["status"], "patched", "{result:#}");
     assert_eq!(result["patched"]["layers"], 2);
@@ -101,7 +110,8 @@ fn a_second_image_of_the_same_suites_downloads_no_index_again() {
     let world = World::new();
     let image = Vulnerable::in_registry(&world);
     let fetches = |tag: &str| {
-        let result = world.succeed(&["patch", "-i", &image.reference, "-r", image.report(), "-t", tag, "--push"]);
+        let result =
+            world.succeed(&["patch", "-i", &image.reference, "-r", image.report(), "-t", tag, "--push"]);
         result["counters"]["indexFetches"].as_u64().unwrap()
     };
     assert!(fetches("first") > 0);
@@ -118,7 +128,11 @@ pub fn counters_hold(result: &Value) {
 fn base_is_untouched(image: &Vulnerable, pulled: &std::path::Path) {
     let before = ImageReader::open(image.layout.directory(), testkit::debian_root::TAG).unwrap();
     let after = ImageReader::open(pulled, &tag_of(pulled)).unwrap();
-    assert_eq!(after.layers()[..before.layers().len()], before.layers()[..], "base descriptors are byte-identical");
+    assert_eq!(
+        after.layers()[..before.layers().len()],
+        before.layers()[..],
+        "base descriptors are byte-identical"
+    );
     assert_eq!(after.layers().len(), before.layers().len() + 1);
 }
 
@@ -160,11 +174,19 @@ fn judges_accept(world: &World, pulled: &std::path::Path) {
 
 fn vex_says_only_what_was_read_back(result: &Value, vex: &[u8]) {
     let vex: Value = serde_json::from_slice(vex).unwrap();
-    let fixed: std::collections::BTreeSet<&str> = result["findings"].as_array().unwrap().iter()
+    let fixed: std::collections::BTreeSet<&str> = result["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
         .filter(|f| f["outcome"] == "fixed" || f["outcome"] == "already-fixed")
-        .map(|f| f["vulnerability"].as_str().unwrap()).collect();
-    let claimed: std::collections::BTreeSet<&str> = vex["statements"].as_array().unwrap().iter()
+        .map(|f| f["vulnerability"].as_str().unwrap())
+        .collect();
+    let claimed: std::collections::BTreeSet<&str> = vex["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
         .filter(|s| s["status"] == "fixed")
-        .map(|s| s["vulnerability"]["name"].as_str().or(s["vulnerability"]["@id"].as_str()).unwrap()).collect();
+        .map(|s| s["vulnerability"]["name"].as_str().or(s["vulnerability"]["@id"].as_str()).unwrap())
+        .collect();
     assert_eq!(claimed, fixed);
 }

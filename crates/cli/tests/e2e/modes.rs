@@ -14,7 +14,8 @@ const USER: &str = "copa-test";
 fn ids(user: &str) -> Result<(u32, u32), String> {
     let passwd = std::fs::read_to_string("/etc/passwd").map_err(|e| e.to_string())?;
     let line = passwd.lines().find(|l| l.split(':').next() == Some(user));
-    let fields: Vec<&str> = line.ok_or(format!("no user {user} (cargo xtask setup makes it)"))?.split(':').collect();
+    let fields: Vec<&str> =
+        line.ok_or(format!("no user {user} (cargo xtask setup makes it)"))?.split(':').collect();
     let number = |i: usize| fields[i].parse().map_err(|_| format!("odd line for {user}"));
     Ok((number(2)?, number(3)?))
 }
@@ -43,13 +44,25 @@ fn patch_as(image: &Vulnerable, mode: Option<&str>) -> Value {
     let report = world.path("report.json");
     std::fs::copy(&image.report, &report).unwrap();
     let tag = mode.unwrap_or("root");
-    let arguments =
-        ["patch", "-i", &image.reference, "-r", report.to_str().unwrap(), "-t", tag, "--push", "--result", "-"];
+    let arguments = [
+        "patch",
+        "-i",
+        &image.reference,
+        "-r",
+        report.to_str().unwrap(),
+        "-t",
+        tag,
+        "--push",
+        "--result",
+        "-",
+    ];
     let mut command = world.copa(&arguments);
     if let Some(mode) = mode {
         let mut user = Command::new(shared_program(&world));
         user.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        user.env("HOME", world.path("home")).env("COPA_CACHE_DIR", world.path("cache")).env("COPA_ID_MAP", mode);
+        user.env("HOME", world.path("home"))
+            .env("COPA_CACHE_DIR", world.path("cache"))
+            .env("COPA_ID_MAP", mode);
         command = as_user(&world, user, ids(USER).unwrap());
         command.stdin(std::process::Stdio::null());
     }

@@ -29,16 +29,29 @@ fn a_second_patch_replaces_the_layer_and_keeps_packages_and_config_edits() {
     let early = |name: &str| name < "libk";
     only(&image.report, &first, early);
     only(&image.report, &second, |name| !early(name));
-    let one = world.succeed(&["patch", "-i", &image.reference, "-r", first.to_str().unwrap(), "-t", "one", "--push"]);
+    let one = world.succeed(&[
+        "patch",
+        "-i",
+        &image.reference,
+        "-r",
+        first.to_str().unwrap(),
+        "-t",
+        "one",
+        "--push",
+    ]);
     assert_eq!(one["patched"]["layers"], 2, "{one:#}");
 
     // Someone edits the config in between.
     let layout = image.pull(&world, "one");
     let at = format!("{}:one", layout.display());
-    argv("umoci", ["config", "--image", &at, "--config.label", "mine=kept", "--config.user", "1000"]).stdout().unwrap();
+    argv("umoci", ["config", "--image", &at, "--config.label", "mine=kept", "--config.user", "1000"])
+        .stdout()
+        .unwrap();
     let edited = image.registry.reference("library/debian:edited");
     let from = format!("oci:{}:one", layout.display());
-    argv("skopeo", ["copy", "--quiet", "--dest-tls-verify=false", &from, &format!("docker://{edited}")]).stdout().unwrap();
+    argv("skopeo", ["copy", "--quiet", "--dest-tls-verify=false", &from, &format!("docker://{edited}")])
+        .stdout()
+        .unwrap();
 
     let two = world.succeed(&["patch", "-i", &edited, "-r", second.to_str().unwrap(), "-t", "two", "--push"]);
     assert_eq!(two["patched"]["layers"], 2, "layer count unchanged: {two:#}");
@@ -52,7 +65,10 @@ fn a_second_patch_replaces_the_layer_and_keeps_packages_and_config_edits() {
     assert_eq!(reader.config["config"]["User"], "1000");
     let versions = dpkg::versions(&reader).unwrap();
     for package in one["packages"].as_array().unwrap() {
-        assert_eq!(versions.get(package["name"].as_str().unwrap()).map(String::as_str), package["to"].as_str());
+        assert_eq!(
+            versions.get(package["name"].as_str().unwrap()).map(String::as_str),
+            package["to"].as_str()
+        );
     }
     let lineage = |document: &Value| document["patched"]["lineage"].clone();
     assert_eq!(lineage(&two)["baseDigest"], lineage(&one)["baseDigest"]);
@@ -71,7 +87,8 @@ fn both_patches_in_one_go_give_the_same_layer_as_one_after_the_other_in_content(
     // With a report that the patched image already satisfies, nothing is done.
     let report = world.path("all.json");
     only(&image.report, &report, |_| true);
-    let again = world.succeed(&["patch", "-i", &all, "-r", report.to_str().unwrap(), "-t", "again", "--push"]);
+    let again =
+        world.succeed(&["patch", "-i", &all, "-r", report.to_str().unwrap(), "-t", "again", "--push"]);
     assert_eq!(again["status"], "up-to-date");
     let outcomes: Vec<&Value> = again["findings"].as_array().unwrap().iter().map(|f| &f["outcome"]).collect();
     assert!(outcomes.iter().filter(|o| **o == "already-fixed").count() >= image.fixable, "{outcomes:?}");

@@ -1,0 +1,72 @@
+//! `copa patch`.
+
+use super::run::{OutputArgs, RunArgs, SubjectArgs};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Patch what a Trivy report names; push the result beside the original as TAG-patched
+  copa patch -i registry.example/nginx:1.21.6 -r nginx.json --push
+
+  # Update everything, no report; write an OCI layout instead of pushing
+  copa patch -i debian:12 --oci-dir ./patched -t 12-updated
+
+  # An image of an OCI layout; the patched one goes into the same layout
+  copa patch -i oci:./layout:v1 -r report.json -t v1-patched
+
+  # With machine-readable result
+  copa patch -i registry.example/app:1 -r app.json --push --result app.result.json
+
+A full reference as --tag sends the result to another repository or registry:
+  copa patch -i docker.io/library/nginx:1.21.6 -r nginx.json --push -t registry.example/nginx:1.21.6-1";
+
+/// Patch an image: install the fixed packages as one new layer
+///
+/// With a report, the packages it names are brought to their fixed versions; without one, everything is updated.
+/// Nothing is removed and nothing is downgraded. Held packages stay as they are and are reported. The original layers
+/// stay as they are, byte for byte; patching a patched image replaces its patch layer.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct PatchArgs {
+    /// What to patch.
+    #[command(flatten)]
+    pub subject: SubjectArgs,
+    /// Where to.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// What to tell.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Where the patched image goes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Patched image")]
+pub struct TargetArgs {
+    /// Tag, or full reference, of the patched image [default: the image's tag with the suffix]
+    #[arg(short, long, value_name = "TAG|REFERENCE")]
+    pub tag: Option<String>,
+
+    /// What the image's own tag gets at its end where no --tag is given
+    #[arg(long, value_name = "SUFFIX", default_value = "patched")]
+    pub tag_suffix: String,
+
+    /// Push the patched image to its registry
+    #[arg(short, long)]
+    pub push: bool,
+
+    /// Write the patched image into this OCI layout folder
+    #[arg(long, value_name = "DIR")]
+    pub oci_dir: Option<PathBuf>,
+
+    /// Let the patched image take the place of the original under its name
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// Only show what would be done, as 'copa plan' does
+    #[arg(long)]
+    pub dry_run: bool,
+}

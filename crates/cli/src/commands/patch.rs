@@ -1,0 +1,95 @@
+//! `copa patch` and `copa plan`: what was asked for is checked, carried out, and told.
+
+use crate::{
+    args::{OutputArgs, PatchArgs, PlanArgs},
+    error::Failure,
+    exit, host,
+    job::{Job, Wanted},
+    output,
+    settings::Settings,
+    ui::{self, Style},
+};
+use ::patch::{
+    Answer,
+    result::{ErrorRecord, ResultDocument, Status},
+};
+use std::path::Path;
+
+/// Outcomes of findings that are none any more in the patched image.
+const SETTLED: [&str; 3] = ["fixed", "already-fixed", "not-installed"];
+
+/// Patches.
+pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failure> {
+    let wanted = Wanted {
+        subject: &args.subject,
+        run: &args.run,
+        target: (!args.target.dry_run).then_some(&args.target),
+    };
+    carry_out(&wanted, &args.output, settings)
+}
+
+/// Stops after the plan.
+pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<exit::Code, Failure> {
+    let wanted = Wanted { subject: &args.subject, run: &args.run, target: None };
+    carry_out(&wanted, &args.output, settings)
+}
+
+fn carry_out(wanted: &Wanted<'_>, output: &OutputArgs, settings: &Settings) -> Result<exit::Code, Failure> {
+    let job = Job::check(wanted, settings)?;
+    // From here on the program may be running anew as root of a user namespace: nothing was done before.
+    let mode = host::become_root()?;
+    let style = job.style();
+    match job.run(mode) {
+        Ok(answer) => told(&job, &answer, output, style),
+        Err(failure) => Err(tell_failure(&job, failure, output, style)),
+    }
+}
+
+/// Writes and prints what came of it.
+fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Result<exit::Code, Failure> {
+    let document = &answer.document;
+    write_result(document, output)?;
+    let to_stdout = output.result.as_deref() == Some(Path::new(output::STDOUT));
+    match (document.status, style) {
+        (Status::Planned, _) | (Status::UpToDate, _) if job.is_plan() && !to_stdout => {
+            output::write(Path::new(output::STDOUT), ui::plan_text(document).as_bytes())?;
+        }
+        (_, Style::Json) => output::say(&ui::result_object(document)),
+        (_, Style::Quiet) => {}
+        _ => output::say(&ui::summary(document, job.paint())),
+    }
+    Ok(if output.detailed_exit_code { detailed(document) } else { exit::OK })
+}
+
+fn detailed(document: &ResultDocument) -> exit::Code {
+    let remain = document.findings.iter().any(|f| !SETTLED.contains(&f.outcome.as_str()));
+    match document.status {
+        Status::UpToDate => exit::NOTHING_TO_DO,
+        Status::Patched if remain => exit::FINDINGS_REMAIN,
+        Status::Patched | Status::Planned | Status::Failed => exit::OK,
+    }
+}
+
+/// What is known all the same is told before the error itself.
+fn tell_failure(job: &Job<'_>, mut failure: Failure, output: &OutputArgs, style: Style) -> Failure {
+    let known = failure.document.take();
+    if let Some(document) = known.as_ref().filter(|_| matches!(style, Style::Live | Style::Lines)) {
+        output::say(&ui::summary(document, job.paint()));
+    }
+    let mut document = known.map_or_else(|| job.blank_document(), |d| *d);
+    document.status = Status::Failed;
+    let exit_code = i32::from(failure.kind.code().code);
+    document.error = Some(ErrorRecord { message: failure.message(), exit_code });
+    match write_result(&document, output) {
+        Ok(()) => failure,
+        Err(second) => failure.because(second.message()),
+    }
+}
+
+fn write_result(document: &ResultDocument, output: &OutputArgs) -> Result<(), Failure> {
+    let Some(path) = &output.result else { return Ok(()) };
+    let mut json = serde_json::to_vec_pretty(document)
+        .map_err(|e| Failure::internal("cannot write the result").because(e.to_string()))?;
+    json.push(b'\n');
+    output::write(path, &json)
+}

@@ -1,0 +1,239 @@
+//! One image to patch or to plan for: everything that can be checked is checked first, then the line is run.
+
+use crate::{
+    args::{EngineChoice, RunArgs, SubjectArgs, TargetArgs},
+    error::Failure,
+    exit::Kind,
+    findings::{self, Scanner},
+    host,
+    settings::{Certificates, Settings, absolute},
+    stop::Stop,
+    target::{Delivery, delivery},
+    ui::{Progress, Style, paint::Paint},
+    wiring,
+    work_folder::WorkFolder,
+};
+use embedded::{Embedded, EngineOptions, host::Mode};
+use endpoint::Address;
+use fetch::egress::{CacheOptions, EgressOptions, HostRule, UpstreamProxies};
+use patch::{Answer, Event, Patcher, Request, ResultDocument, Target};
+use report::Findings;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use store::Store;
+
+/// How long threads that still wait for a file or a pipe are waited for at the end.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// The name of the engine there is.
+const ENGINE: &str = "embedded";
+
+type Events = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What was asked for.
+pub struct Wanted<'a> {
+    /// What to look at.
+    pub subject: &'a SubjectArgs,
+    /// How to run.
+    pub run: &'a RunArgs,
+    /// Where to; `None` stops after the plan.
+    pub target: Option<&'a TargetArgs>,
+}
+
+/// What was asked for, found possible.
+pub struct Job<'a> {
+    settings: &'a Settings,
+    subject: &'a SubjectArgs,
+    run: &'a RunArgs,
+    name: &'a str,
+    address: Address,
+    report: Option<(&'a Path, Scanner)>,
+    delivery: Option<(Delivery, bool)>,
+    certificates: Certificates,
+    hosts: Vec<HostRule>,
+    parent: Option<PathBuf>,
+}
+
+impl<'a> Job<'a> {
+    /// Checks everything that needs no work.
+    pub fn check(wanted: &Wanted<'a>, settings: &'a Settings) -> Result<Self, Failure> {
+        let (subject, run) = (wanted.subject, wanted.run);
+        let no_image = || Failure::usage("no image given").hint("name it with --image");
+        let name = subject.image.as_deref().filter(|i| !i.is_empty()).ok_or_else(no_image)?;
+        let address: Address = name.parse().map_err(Failure::from)?;
+        let deliver = |target: &TargetArgs| delivery(&address, target).map(|d| (d, target.overwrite));
+        let delivery = wanted.target.map(deliver).transpose()?;
+        let scanner = Scanner::find(&subject.scanner, settings.search_path.as_ref())?;
+        let report = subject.report.as_deref();
+        report.map_or(Ok(()), findings::check)?;
+        Ok(Job {
+            certificates: settings.certificates(run.ca_cert.as_deref())?,
+            hosts: wiring::allowed_hosts(&run.allow_host)?,
+            parent: run.working_folder.as_deref().map(absolute).transpose()?,
+            report: report.map(|path| (path, scanner)),
+            settings,
+            subject,
+            run,
+            name,
+            address,
+            delivery,
+        })
+    }
+
+    /// Whether it stops after the plan.
+    pub fn is_plan(&self) -> bool {
+        self.delivery.is_none()
+    }
+
+    /// How progress is shown.
+    pub fn style(&self) -> Style {
+        self.style_and_warning().0
+    }
+
+    /// Colours.
+    pub fn paint(&self) -> Paint {
+        self.settings.paint
+    }
+
+    fn style_and_warning(&self) -> (Style, Option<String>) {
+        Style::choose(&self.run.progress, self.settings.terminal, self.settings.debug)
+    }
+
+    /// A document that knows the image's name only.
+    pub fn blank_document(&self) -> ResultDocument {
+        let engine = match self.run.engine {
+            EngineChoice::Auto | EngineChoice::Embedded => ENGINE,
+        };
+        let mut document = ResultDocument::blank(env!("CARGO_PKG_VERSION"), engine);
+        document.image.name = self.name.to_owned();
+        document
+    }
+
+    /// Does it.
+    pub fn run(&self, mode: Mode) -> Result<Answer, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::internal("cannot start threads").because(e.to_string()))?;
+        let answer = runtime.block_on(self.watched(mode));
+        runtime.shutdown_timeout(LINGER);
+        answer
+    }
+
+    /// With progress shown, until it is done or stopped.
+    async fn watched(&self, mode: Mode) -> Result<Answer, Failure> {
+        let stop = Stop::arm(self.run.timeout)?;
+        let (style, warning) = self.style_and_warning();
+        let progress = Progress::start(style, self.settings.paint)
+            .map_err(|e| Failure::internal("cannot start threads").because(e.to_string()))?;
+        let events = progress.sink();
+        warning.into_iter().for_each(|w| events(Event::Warning(w)));
+        let answer = self.work(mode, &stop, events).await;
+        progress.finish();
+        answer.map_err(|failure| {
+            stop.failure().map_or(failure.clone(), |f| Failure { document: failure.document, ..f })
+        })
+    }
+
+    async fn work(&self, mode: Mode, stop: &Stop, events: Events) -> Result<Answer, Failure> {
+        let findings = self.findings(stop).await?;
+        let store = Arc::new(host::open_store(self.settings, mode)?);
+        let folder = self.folder(&store)?;
+        let connections = wiring::connections(self.settings, &self.certificates, &self.run.plain_http)?;
+        let source = connections.source(&self.address).await;
+        let source = source.map_err(|e| {
+            Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
+        })?;
+        let target = match &self.delivery {
+            Some((delivery, overwrite)) => {
+                let destination = wiring::destination(&connections, delivery, *overwrite).await?;
+                Some(Target { name: destination.name(), tag: Some(delivery.tag().to_owned()), destination })
+            }
+            None => None,
+        };
+        let engine = Arc::new(Embedded::new(self.engine_options(store, mode)));
+        let request = Request {
+            name: self.name.to_owned(),
+            source,
+            platform: oci::Platform::host(),
+            findings,
+            policy: plan::Policy {
+                allow_mismatch: self.subject.allow_mismatch,
+                ignore_errors: self.subject.ignore_errors,
+            },
+            target,
+            settings: self.line_settings(folder.path()),
+        };
+        let patcher = Patcher { engine, events, cancel: stop.token.clone() };
+        Ok(patcher.patch(request).await?)
+    }
+
+    async fn findings(&self, stop: &Stop) -> Result<Option<Findings>, Failure> {
+        let Some((path, scanner)) = &self.report else { return Ok(None) };
+        let (path, scanner, cancel) = (path.to_path_buf(), scanner.clone(), stop.token.clone());
+        let reading = tokio::task::spawn_blocking(move || scanner.read(&path, &cancel));
+        // A pipe that nobody writes to would hold the reading thread for ever.
+        let read = stop.token.run_until_cancelled(reading).await;
+        let interrupted = || Failure::new(Kind::Interrupted, "interrupted");
+        read.ok_or_else(interrupted)?.map_err(|_| interrupted())?.map(Some)
+    }
+
+    fn folder(&self, store: &Store) -> Result<Folder, Failure> {
+        let (debug, temp) = (self.settings.debug, self.settings.temp_dir.as_ref());
+        let parent = self.parent.as_ref().or(temp).cloned().or_else(|| debug.then(std::env::temp_dir));
+        Ok(match parent {
+            Some(parent) => Folder::Own(WorkFolder::within(&parent, debug)?),
+            None => Folder::Cache(store.temp_dir()?),
+        })
+    }
+
+    fn engine_options(&self, store: Arc<Store>, mode: Mode) -> EngineOptions {
+        let proxy = &self.settings.proxy;
+        let egress = EgressOptions {
+            operator_hosts: self.hosts.clone(),
+            upstream: UpstreamProxies {
+                http: proxy.http_proxy.clone(),
+                https: proxy.https_proxy.clone(),
+                no_proxy: proxy.no_proxy.clone(),
+            },
+            cache: Some(CacheOptions::in_dir(store.http_dir())),
+            ..EgressOptions::default()
+        };
+        EngineOptions { egress, ..EngineOptions::new(store, mode) }
+    }
+
+    fn line_settings(&self, work_dir: &Path) -> patch::Settings {
+        patch::Settings {
+            now: now(),
+            source_date_epoch: self.settings.source_date_epoch,
+            work_dir: work_dir.to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            ca_certificates: self.certificates.bundle.clone(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// A folder for temporary files, gone when dropped.
+enum Folder {
+    Own(WorkFolder),
+    Cache(store::TempDir),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Own(folder) => folder.path(),
+            Folder::Cache(folder) => folder.path(),
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

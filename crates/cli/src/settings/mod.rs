@@ -1,0 +1,235 @@
+//! What the user means: arguments, environment and configuration file resolved into plain values, once.
+
+pub mod environment;
+pub mod file;
+pub mod layered;
+
+use crate::{
+    args::GlobalArgs,
+    error::Failure,
+    ui::{paint::Paint, text::printable},
+};
+use environment::Environment;
+use fetch::client::ProxySettings;
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+};
+
+/// Who signs VEX documents where `COPA_VEX_AUTHOR` says nothing.
+const VEX_AUTHOR: &str = "Project Copacetic";
+
+/// A bundle of every public CA is a quarter of this.
+const CA_BYTES_MAX: u64 = 4 << 20;
+
+/// Where Linux distributions keep the system's CA bundle, most frequent first.
+const CA_BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Variables beside those of the flags, for the documentation.
+pub const VARIABLES: [(&str, &str); 12] = [
+    ("COPA_CONFIG", "configuration file, in place of the one in the user's configuration folder"),
+    ("COPA_VEX_AUTHOR", "author of VEX documents (Project Copacetic)"),
+    ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "proxies for everything that is fetched; lower case goes first"),
+    ("SOURCE_DATE_EPOCH", "time, in seconds since 1970, that newer times in the patch layer become"),
+    ("DOCKER_CONFIG", "folder of the config.json with registry credentials (~/.docker)"),
+    ("REGISTRY_AUTH_FILE", "file with registry credentials, goes before DOCKER_CONFIG"),
+    ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
+    ("XDG_CACHE_HOME", "where the cache folder is made (~/.cache)"),
+    ("XDG_CONFIG_HOME", "where copa/config.yaml is looked for (~/.config)"),
+    ("TMPDIR", "where temporary files go if it is set; else into the cache"),
+    ("PATH", "where scanner plugins are looked for"),
+    ("NO_COLOR", "no colours"),
+];
+
+/// Everything that does not belong to one command.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `--debug`.
+    pub debug: bool,
+    /// Where the cache is.
+    pub cache_dir: PathBuf,
+    /// Whether standard error is a terminal.
+    pub terminal: bool,
+    /// Colours on standard error.
+    pub paint: Paint,
+    /// Upstream proxies.
+    pub proxy: ProxySettings,
+    /// The time that newer times become.
+    pub source_date_epoch: Option<i64>,
+    /// Who signs VEX documents.
+    pub vex_author: String,
+    /// Files with registry credentials, the first that is there counts.
+    pub credential_files: Vec<PathBuf>,
+    /// The user's choice of the system's CA bundle.
+    pub ca_bundle: Option<PathBuf>,
+    /// Where plugins are looked for.
+    pub search_path: Option<OsString>,
+    /// The user's choice for temporary files.
+    pub temp_dir: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Resolves them.
+    pub fn resolve(global: &GlobalArgs, environment: &Environment) -> Result<Self, Failure> {
+        let terminal = io::stderr().is_terminal();
+        let usual_cache = || environment.xdg("XDG_CACHE_HOME", ".cache").map(|c| c.join("copa"));
+        let cache_dir = global.cache_dir.clone().or_else(usual_cache).ok_or_else(|| {
+            Failure::config("there is no place for the cache").hint("set HOME, XDG_CACHE_HOME or --cache-dir")
+        })?;
+        Ok(Settings {
+            debug: global.debug,
+            cache_dir: absolute(&cache_dir)?,
+            terminal,
+            paint: Paint(
+                terminal
+                    && environment.os("NO_COLOR").is_none()
+                    && environment.os("TERM").is_none_or(|t| t != "dumb"),
+            ),
+            proxy: ProxySettings {
+                http_proxy: environment.either_case("http_proxy"),
+                https_proxy: environment.either_case("https_proxy"),
+                no_proxy: environment.either_case("no_proxy"),
+            },
+            source_date_epoch: source_date_epoch(environment)?,
+            vex_author: environment.text("COPA_VEX_AUTHOR").unwrap_or_else(|| VEX_AUTHOR.to_owned()),
+            credential_files: credential_files(environment),
+            ca_bundle: environment.path("SSL_CERT_FILE"),
+            search_path: environment.os("PATH").map(ToOwned::to_owned),
+            temp_dir: environment.absolute("TMPDIR"),
+        })
+    }
+
+    /// The user's CA certificates, and a complete bundle for the package tools: the system's with the user's added.
+    pub fn certificates(&self, extra: Option<&Path>) -> Result<Certificates, Failure> {
+        let extra = extra.map(|path| read_certificates(path, "--ca-cert")).transpose()?;
+        let system = match &self.ca_bundle {
+            Some(path) => Some(read_certificates(path, "SSL_CERT_FILE")?),
+            None => CA_BUNDLES.iter().find_map(|path| bounded(Path::new(path), CA_BYTES_MAX).ok()),
+        };
+        let user = [self.ca_bundle.as_ref().and(system.clone()), extra.clone()].into_iter().flatten();
+        let user = joined(user);
+        let bundle = user.as_ref().map(|_| joined([system, extra].into_iter().flatten()).unwrap_or_default());
+        Ok(Certificates { user, bundle })
+    }
+}
+
+/// Certificates to trust.
+#[derive(Debug, Clone, Default)]
+pub struct Certificates {
+    /// What the user adds to the system's.
+    pub user: Option<Vec<u8>>,
+    /// The system's and the user's together, where the user adds any.
+    pub bundle: Option<Vec<u8>>,
+}
+
+fn joined(parts: impl Iterator<Item = Vec<u8>>) -> Option<Vec<u8>> {
+    let all: Vec<Vec<u8>> = parts.collect();
+    (!all.is_empty()).then(|| all.join(&b'\n'))
+}
+
+fn read_certificates(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    let shown = path.to_string_lossy();
+    let pem = bounded(path, CA_BYTES_MAX).map_err(|e| {
+        Failure::config(format!("cannot read the CA certificates in {}", printable(&shown)))
+            .because(e.to_string())
+            .hint(format!("{what} names a PEM file"))
+    })?;
+    match pem.windows(10).any(|w| w == b"-----BEGIN") {
+        true => Ok(pem),
+        false => Err(Failure::config(format!("{} holds no PEM certificate", printable(&shown)))),
+    }
+}
+
+/// A whole file, if it is no larger than that.
+pub fn bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    fs::File::open(path)?.take(max + 1).read_to_end(&mut content)?;
+    match content.len() as u64 > max {
+        true => Err(io::Error::other(format!("larger than {max} bytes"))),
+        false => Ok(content),
+    }
+}
+
+fn source_date_epoch(environment: &Environment) -> Result<Option<i64>, Failure> {
+    let Some(text) = environment.text("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(seconds) if seconds >= 0 => Ok(Some(seconds)),
+        _ => Err(Failure::config(format!("SOURCE_DATE_EPOCH \"{}\" is no time", printable(&text)))
+            .hint("it is a number of seconds since 1970")),
+    }
+}
+
+/// In the order in which podman and docker look.
+fn credential_files(environment: &Environment) -> Vec<PathBuf> {
+    let docker =
+        environment.path("DOCKER_CONFIG").or_else(|| Some(environment.absolute("HOME")?.join(".docker")));
+    let podman = environment.absolute("XDG_RUNTIME_DIR").map(|d| d.join("containers/auth.json"));
+    let named = environment.path("REGISTRY_AUTH_FILE");
+    [named, docker.map(|d| d.join("config.json")), podman].into_iter().flatten().collect()
+}
+
+/// Folders are handed to programs that work elsewhere.
+pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let shown = || format!("\"{}\" is no usable path", printable(&path.to_string_lossy()));
+    std::path::absolute(path).map_err(|e| Failure::usage(shown()).because(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
+        let global = GlobalArgs { debug: false, cache_dir: None };
+        Settings::resolve(&global, &Environment::of(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn folders_follow_the_xdg_specification() {
+        let home = ("HOME", "/home/u");
+        assert_eq!(resolve(&[home]).unwrap().cache_dir, Path::new("/home/u/.cache/copa"));
+        assert_eq!(resolve(&[home, ("XDG_CACHE_HOME", "/c")]).unwrap().cache_dir, Path::new("/c/copa"));
+        assert!(resolve(&[]).unwrap_err().hint.unwrap().contains("--cache-dir"));
+        let files =
+            resolve(&[home, ("DOCKER_CONFIG", "/d"), ("REGISTRY_AUTH_FILE", "/r")]).unwrap().credential_files;
+        assert_eq!(files, [Path::new("/r"), Path::new("/d/config.json")]);
+    }
+
+    #[test]
+    fn a_source_date_is_seconds() {
+        let epoch =
+            |text| resolve(&[("HOME", "/h"), ("SOURCE_DATE_EPOCH", text)]).map(|s| s.source_date_epoch);
+        assert_eq!(epoch("1700000000").unwrap(), Some(1_700_000_000));
+        assert_eq!(epoch("").unwrap(), None);
+        for text in ["yesterday", "-1", "1.5", "99999999999999999999"] {
+            assert!(epoch(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn certificates_of_the_user_join_those_of_the_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = |name: &str, body: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("-----BEGIN CERTIFICATE-----\n{body}")).unwrap();
+            path
+        };
+        let (system, mine) = (pem("system", "SYSTEM"), pem("mine", "MINE"));
+        let settings = resolve(&[("HOME", "/h"), ("SSL_CERT_FILE", system.to_str().unwrap())]).unwrap();
+        let found = settings.certificates(Some(&mine)).unwrap();
+        let text = |pem: Option<Vec<u8>>| String::from_utf8(pem.unwrap()).unwrap();
+        assert!(text(found.user).contains("MINE"));
+        let bundle = text(found.bundle);
+        assert!(bundle.contains("SYSTEM") && bundle.contains("MINE"), "{bundle}");
+        std::fs::write(&mine, "no certificate").unwrap();
+        assert!(settings.certificates(Some(&mine)).unwrap_err().what.contains("holds no PEM"));
+        assert!(resolve(&[("HOME", "/h")]).unwrap().certificates(None).unwrap().bundle.is_none());
+    }
+}

@@ -1,0 +1,93 @@
+//! Settings made into what does the work: connections, engine, destination.
+
+use crate::{
+    both::Both,
+    error::Failure,
+    exit::Kind,
+    settings::{Certificates, Settings, bounded},
+    target::Delivery,
+    ui::text::printable,
+};
+use endpoint::{Address, Connections, Destination};
+use fetch::{
+    client::{Client, ClientOptions},
+    egress::HostRule,
+};
+use registry::DockerConfig;
+use std::{io, sync::Arc};
+
+/// The docker configuration holds a few lines a registry.
+const CREDENTIALS_BYTES_MAX: u64 = 1 << 20;
+
+/// `copa/0.1.0`
+const USER_AGENT: &str = concat!("copa/", env!("CARGO_PKG_VERSION"));
+
+/// Ways to registries.
+pub fn connections(
+    settings: &Settings,
+    certificates: &Certificates,
+    plain_http: &[String],
+) -> Result<Connections, Failure> {
+    let options = ClientOptions {
+        user_agent: USER_AGENT.to_owned(),
+        proxy: settings.proxy.clone(),
+        ca_pem: certificates.user.clone(),
+        ..ClientOptions::default()
+    };
+    let client = Client::new(options)
+        .map_err(|e| Failure::of(Kind::Usage, &e).hint("check --ca-cert and the proxy variables"))?;
+    Ok(Connections::new(client, credentials(settings)?, plain_http.to_vec()))
+}
+
+/// Registry credentials from the first file that is there.
+fn credentials(settings: &Settings) -> Result<DockerConfig, Failure> {
+    let helper_dirs =
+        settings.search_path.iter().flat_map(std::env::split_paths).filter(|d| d.is_absolute()).collect();
+    for path in &settings.credential_files {
+        let shown = path.to_string_lossy();
+        let unusable = || format!("cannot use the registry credentials in {}", printable(&shown));
+        match bounded(path, CREDENTIALS_BYTES_MAX) {
+            Ok(content) => {
+                return DockerConfig::parse(&content, helper_dirs)
+                    .map_err(|e| Failure::of(Kind::Usage, &e).about(unusable()));
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::NotADirectory => {}
+            Err(e) => return Err(Failure::config(unusable()).because(e.to_string())),
+        }
+    }
+    Ok(DockerConfig::default())
+}
+
+/// The places to deliver to, as one.
+pub async fn destination(
+    connections: &Connections,
+    delivery: &Delivery,
+    overwrite: bool,
+) -> Result<Arc<dyn Destination>, Failure> {
+    let open = async |address: Address| {
+        let opened = connections.destination(&address, overwrite).await;
+        opened.map_err(|e| {
+            Failure::endpoint(&e, Kind::Destination).about(format!("cannot deliver to {address}"))
+        })
+    };
+    let layout = delivery.layout.clone().map(|(dir, name)| Address::OciLayout { dir, tag: Some(name) });
+    let registry = delivery.registry.clone().map(Address::Registry);
+    match (layout, registry) {
+        (Some(layout), Some(registry)) => Ok(Arc::new(Both(open(layout).await?, open(registry).await?))),
+        (Some(one), None) | (None, Some(one)) => open(one).await,
+        (None, None) => Err(Failure::usage("there is no destination for the patched image")),
+    }
+}
+
+/// `--allow-host`.
+pub fn allowed_hosts(hosts: &[String]) -> Result<Vec<HostRule>, Failure> {
+    let rule = |text: &String| {
+        text.parse::<HostRule>().map_err(|e| {
+            let shown = printable(text);
+            Failure::usage(format!("--allow-host {shown} is no host"))
+                .because(e.to_string())
+                .hint("want HOST or HOST:PORT")
+        })
+    };
+    hosts.iter().map(rule).collect()
+}
