@@ -92,7 +92,7 @@ impl RegistryDestination {
     ) -> Result<(), Error> {
         let base = request.base().map(|blob| (blob.clone(), From::Source));
         let new = request.new_layers().map(|blob| (blob.clone(), From::File));
-        let mut blobs: Vec<(Descriptor, From)> = new.chain(base).collect();
+        let mut blobs: Vec<(Descriptor, From)> = base.chain(new).collect();
         let mut seen = std::collections::BTreeSet::new();
         blobs.retain(|(blob, _)| seen.insert(blob.digest.clone()));
         let sending = stream::iter(blobs).map(|(blob, from)| async move {
