@@ -13,7 +13,7 @@ use crate::{
 };
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::OFlags,
+    fs::{Dir, OFlags},
 };
 use std::{collections::BTreeMap, io::Read};
 
@@ -103,14 +103,41 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
-    /// Applies a difference, such as that of an earlier patch.
+    /// Applies a difference, such as that of an earlier patch, to what is there already: what it removes or hides is gone from
+    /// here too.
     pub fn changes(&mut self, changes: &mut dyn Changes) -> Result<(), Error> {
         changes.walk(&mut |change| match change {
             Change::Set(entry, Some(content)) => self.set(&entry, Some(content)),
             Change::Set(entry, None) => self.set(&entry, None),
-            Change::Remove(path) => self.remove(&path),
-            Change::Opaque(path) => self.hide_below(&path),
+            Change::Remove(path) => {
+                self.take_away(&path)?;
+                self.remove(&path)
+            }
+            Change::Opaque(path) => {
+                self.empty(&path)?;
+                self.hide_below(&path)
+            }
         })
+    }
+
+    fn take_away(&mut self, path: &EntryPath) -> Result<(), Error> {
+        let folder = self.folder_of(path)?;
+        let real = folder.path.join(path.name())?;
+        self.make_room(&folder.fd, &real)
+    }
+
+    fn empty(&mut self, path: &EntryPath) -> Result<(), Error> {
+        let folder = self.folder(path)?;
+        let fail = |e| refused("listing", &folder.path, e);
+        let listed = self.at.open(&folder.path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(fail)?;
+        for entry in Dir::new(listed).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                self.make_room(&folder.fd, &folder.path.join(name)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives directories their times and last modes, and says what was done.

@@ -120,8 +120,12 @@ impl Selector<'_> {
     }
 
     fn judge_remove(&mut self, path: &EntryPath) -> Result<What, Error> {
-        let gone = !(self.options.excluded)(path) && self.below(path)?.is_some();
-        Ok(if gone { What::Remove } else { What::Drop })
+        if (self.options.excluded)(path) {
+            return Ok(What::Drop);
+        }
+        let Some(base) = self.below(path)? else { return Ok(What::Drop) };
+        self.base_newest = self.base_newest.max(Some(base.mtime.0));
+        Ok(What::Remove)
     }
 
     fn judge_opaque(&mut self, path: &EntryPath) -> Result<What, Error> {

@@ -184,3 +184,52 @@ fn a_merged_tree_reads_as_overlayfs_shows_it() {
     let entry: Entry = tree.entry(&path("dir/sub/link"), true).unwrap().unwrap();
     assert_eq!(entry.path, path("dir/a"));
 }
+
+/// Like an earlier patch of several layers, put into one upper directory.
+#[test]
+fn differences_stack_in_one_directory() {
+    if !is_root() {
+        eprintln!("skipped: needs root to make whiteouts");
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let [first, second, upper] = ["first", "second", "upper"].map(|name| work.path().join(name));
+    for folder in ["a", "hidden/old", "file", "link"] {
+        fs::create_dir_all(first.join(folder)).unwrap();
+    }
+    fs::write(first.join("a/removed"), "x").unwrap();
+    fs::write(first.join("a/kept"), "x").unwrap();
+    fs::create_dir_all(second.join("a")).unwrap();
+    fs::create_dir_all(second.join("hidden/new")).unwrap();
+    fs::write(second.join("file"), "x").unwrap();
+    std::os::unix::fs::symlink("/etc", second.join("link")).unwrap();
+    run("mknod", &[second.join("a/removed").to_str().unwrap(), "c", "0", "0"]);
+    rustix::fs::setxattr(
+        second.join("hidden"),
+        "trusted.overlay.opaque",
+        b"y",
+        rustix::fs::XattrFlags::empty(),
+    )
+    .unwrap();
+    fs::create_dir(&upper).unwrap();
+    let cancel = || false;
+    let mut extractor = Extractor::new(open(&upper), Flavor::Native, Limits::default(), &cancel);
+    for dir in [&first, &second] {
+        extractor.changes(&mut DirChanges::new(layer(dir, Record::default()))).unwrap();
+    }
+    extractor.finish().unwrap();
+    let mut found = Vec::new();
+    let visit = &mut |change: Change<'_>| {
+        found.push(match change {
+            Change::Set(entry, _) => entry.path.to_string(),
+            Change::Remove(path) => format!("gone {path}"),
+            Change::Opaque(path) => format!("opaque {path}"),
+        });
+        Ok(())
+    };
+    DirChanges::new(layer(&upper, Record::default())).walk(visit).unwrap();
+    assert_eq!(
+        found,
+        ["/a", "/a/kept", "gone /a/removed", "/file", "/hidden", "opaque /hidden", "/hidden/new", "/link"]
+    );
+}
