@@ -18,6 +18,8 @@ pub struct EngineOptions {
     pub memory_bytes_max: Option<u64>,
     /// The network of steps that have one. Its `hosts` are taken from the recipe.
     pub egress: EgressOptions,
+    /// Most processes in a sandbox at a time; at least 400, because the kernel keeps the first 300 numbers for itself.
+    pub processes_max: u32,
     /// Layers that are got and unpacked at a time.
     pub parallel_layers: usize,
 }
@@ -31,6 +33,7 @@ impl EngineOptions {
             helper: PathBuf::from("/proc/self/exe"),
             memory_bytes_max: None,
             egress: EgressOptions::default(),
+            processes_max: PROCESSES_MAX,
             parallel_layers: PARALLEL_LAYERS,
         }
     }
@@ -38,3 +41,5 @@ impl EngineOptions {
 
 /// Unpacking keeps a core busy and waits for the network in between; more at a time gains little and costs memory.
 const PARALLEL_LAYERS: usize = 4;
+/// Package tools need a few dozen; a fork bomb ends here.
+const PROCESSES_MAX: u32 = 4096;

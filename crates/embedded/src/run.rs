@@ -23,9 +23,6 @@ use std::{
 use store::TempDir;
 use tokio::runtime::Handle;
 
-/// Most processes at a time. Package tools need a few dozen; a fork bomb ends here.
-const PROCESSES_MAX: u32 = 4096;
-
 /// A run, before it is run.
 pub(crate) struct Attempt {
     /// The image.
@@ -134,7 +131,7 @@ impl Attempt {
             user_attributes: flavor != Flavor::Native,
             emulate_owners: flavor == Flavor::SingleId,
             network: self.recipe.steps.iter().any(has_network),
-            processes_max: PROCESSES_MAX,
+            processes_max: self.stack.options.processes_max,
             upper_in_memory: upper.mount().is_some(),
             shown: !self.recipe.mounts.is_empty(),
         }

@@ -10,11 +10,12 @@ use crate::{
 };
 use rustix::{
     mount::{MountPropagationFlags, mount_change},
+    pipe::{PipeFlags, pipe_with},
     process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, waitpid},
     thread::UnshareFlags,
 };
 use std::{
-    os::fd::{AsFd as _, AsRawFd as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     os::unix::process::CommandExt as _,
     process::Command,
 };
@@ -45,8 +46,13 @@ fn start(control: &Channel) -> Result<Pid, Failure> {
     std::fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok();
     separate()?;
     let program = seal::own_program()?;
+    // Both ends of one channel must not talk at once: init begins when this process has said its word.
+    let (begin, hold) = pipe_with(PipeFlags::CLOEXEC).doing("making a pipe")?;
     match sys::fork_alone().doing("starting the first process of the sandbox")? {
-        Fork::Child => Err(become_init(&program)),
+        Fork::Child => {
+            drop(hold);
+            Err(become_init(&program, &begin))
+        }
         Fork::Parent(init) => {
             let handle = pidfd_open(init, PidfdFlags::empty()).doing("getting a handle of the sandbox")?;
             control.send(&Report::Born, &[handle.as_fd()]).doing("telling the supervisor")?;
@@ -74,13 +80,15 @@ fn separate() -> Result<(), Failure> {
 }
 
 /// Executes our own program from its read-only place; comes back only with a failure.
-fn become_init(program: &impl std::os::fd::AsFd) -> Failure {
+fn become_init(program: &OwnedFd, begin: &OwnedFd) -> Failure {
     if let Err(failure) =
         set_parent_process_death_signal(Some(Signal::KILL)).doing("tying the sandbox to its supervisor")
     {
         return failure;
     }
-    let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
+    // The end of file says that the parent has spoken, or is dead, and then so are we.
+    rustix::io::retry_on_intr(|| rustix::io::read(begin, &mut [0; 1])).ok();
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     let error = Command::new(path).arg0("copa").arg(super::INIT).env_clear().exec();
     match Err::<(), _>(error).doing("starting the first process of the sandbox") {
         Err(failure) => failure,

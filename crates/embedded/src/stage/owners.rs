@@ -3,7 +3,7 @@
 //! Files and directories carry the note themselves, so it follows them through copies and renames. Links and other things
 //! cannot; those are told to the supervisor by number and path.
 
-use super::caller::Caller;
+use super::{caller::Caller, place::times};
 use crate::{
     failure::{Doing as _, Failure},
     sys::{self, Notification},
@@ -11,7 +11,9 @@ use crate::{
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fs::{FileType, Mode, Stat, XattrFlags, chmod, fstat, getxattr, removexattr, setxattr},
+    fs::{
+        AtFlags, FileType, Mode, Stat, XattrFlags, chmod, fstat, getxattr, removexattr, setxattr, utimensat,
+    },
     io::Errno,
 };
 use std::{
@@ -76,6 +78,8 @@ impl Owners {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile | FileType::Directory => noted(&target, &stat, wanted),
             _ => {
+                // Brings it into the upper, as a change of owner would.
+                utimensat(&target, c"", &times(&stat), AtFlags::EMPTY_PATH)?;
                 self.tell(&target, &stat, wanted);
                 Ok(())
             }
