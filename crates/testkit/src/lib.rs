@@ -6,6 +6,7 @@
 
 pub mod advisories;
 pub mod app_image;
+pub mod apt_repository;
 pub mod command;
 pub mod debian_root;
 pub mod dpkg;
