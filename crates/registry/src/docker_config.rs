@@ -1,6 +1,6 @@
 //! Docker's `config.json`: which credentials belong to which registry. An entry counts for exactly the host it names.
 
-use crate::{Credentials, Error, helper};
+use crate::{Credentials, Error, credential_program};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fetch::client::Secret;
 use serde::Deserialize;
@@ -71,7 +71,7 @@ impl DockerConfig {
         let helper = find(&self.file.helpers, host).or(self.file.store.as_ref()).filter(|n| !n.is_empty());
         if let Some(name) = helper {
             for key in keys(host) {
-                if let Some(answer) = helper::get(name, key, &self.helper_dirs).await? {
+                if let Some(answer) = credential_program::get(name, key, &self.helper_dirs).await? {
                     return Ok(from_helper(answer));
                 }
             }
@@ -87,7 +87,7 @@ impl DockerConfig {
     }
 }
 
-fn from_helper(answer: helper::Answer) -> Credentials {
+fn from_helper(answer: credential_program::Answer) -> Credentials {
     let secret = Secret::new(answer.secret);
     if answer.username == TOKEN_USER {
         Credentials::Identity(secret)

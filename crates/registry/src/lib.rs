@@ -4,10 +4,11 @@
 mod auth;
 mod blob;
 mod challenge;
+mod credential_program;
 mod credentials;
 mod docker_config;
 mod error;
-mod helper;
+
 mod manifest;
 mod session;
 mod tags;
