@@ -16,8 +16,17 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
         }
         shown.extend(chunk.invalid().iter().flat_map(|b| format!("\\x{b:02x}").into_bytes()).map(char::from));
     }
-    shown.truncate(shown.floor_char_boundary(LINE_BYTES_MAX));
+    cut(&mut shown, LINE_BYTES_MAX);
     shown
+}
+
+/// Shortens a text to at most so many bytes, between characters.
+fn cut(text: &mut String, bytes_max: usize) {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
 }
 
 /// Characters that are not seen but change how others are: directions of writing, line and paragraph separators.

@@ -34,12 +34,12 @@ impl<'a> Caller<'a> {
     /// The caller of a call that the filter hands over.
     pub(super) fn of(asked: &'a Notification) -> Result<Self, Errno> {
         let kind = match asked.number {
-            n if n == i64::from(libc::SYS_fchown) => Kind::Descriptor,
-            n if n == i64::from(libc::SYS_fchownat) => Kind::At,
+            libc::SYS_fchown => Kind::Descriptor,
+            libc::SYS_fchownat => Kind::At,
             #[cfg(target_arch = "x86_64")]
-            n if n == i64::from(libc::SYS_chown) => Kind::Path,
+            libc::SYS_chown => Kind::Path,
             #[cfg(target_arch = "x86_64")]
-            n if n == i64::from(libc::SYS_lchown) => Kind::Link,
+            libc::SYS_lchown => Kind::Link,
             _ => return Err(Errno::NOSYS),
         };
         Ok(Caller { asked, kind })

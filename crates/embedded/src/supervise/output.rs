@@ -69,7 +69,10 @@ impl<'a> Output<'a> {
     }
 
     fn shorten(&mut self) {
-        let from = self.tail.ceil_char_boundary(self.tail.len().saturating_sub(TAIL_BYTES_MAX));
+        let mut from = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
+        while !self.tail.is_char_boundary(from) {
+            from += 1;
+        }
         self.tail.drain(..from);
     }
 }

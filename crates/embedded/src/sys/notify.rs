@@ -14,7 +14,7 @@ pub(crate) struct Notification {
     /// Who made it, as the reader's process namespace counts.
     pub pid: u32,
     /// Which call.
-    pub number: i64,
+    pub number: libc::c_long,
     /// Its arguments.
     pub arguments: [u64; 6],
 }

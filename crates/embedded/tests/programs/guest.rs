@@ -1,5 +1,8 @@
 //! The one program in the images of our tests: it does what its first argument says.
 
+#[path = "hostile.rs"]
+mod hostile;
+
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -43,6 +46,7 @@ fn run(words: &[&str]) -> std::io::Result<()> {
         ["connect", address] => connect(address)?,
         ["fetch", url] => fetch(url)?,
         ["forks"] => forks(),
+        ["hostile", address, name] => hostile::try_everything(address, name),
         other => panic!("unknown order {other:?}"),
     }
     Ok(())

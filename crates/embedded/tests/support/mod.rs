@@ -79,6 +79,11 @@ impl Files {
         self.entry(path, Kind::Symlink { target: target.into() }, 0o777, b"")
     }
 
+    pub fn device(self, path: &str, block: bool, major: u32, minor: u32) -> Files {
+        let kind = if block { Kind::Block { major, minor } } else { Kind::Char { major, minor } };
+        self.entry(path, kind, 0o666, b"")
+    }
+
     pub fn owner(mut self, uid: u32, gid: u32) -> Files {
         let (last, _) = self.0.last_mut().unwrap();
         (last.uid, last.gid) = (uid, gid);
