@@ -106,6 +106,15 @@ pub enum Error {
     Cancelled,
 }
 
+impl Error {
+    /// What a blob's reader said. Where it wraps an error of another room, that one is the cause.
+    pub(crate) fn blob(item: String, error: std::io::Error) -> Self {
+        let wraps = error.get_ref().is_some();
+        let source = if wraps { error.into_inner() } else { Some(error.into()) };
+        Error::Blob { item, source: source.unwrap_or_else(|| "it cannot be read".into()) }
+    }
+}
+
 /// Most names listed in a message.
 const NAMES_SHOWN: usize = 20;
 

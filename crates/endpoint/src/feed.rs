@@ -92,10 +92,8 @@ async fn pour(
     let mut done = 0;
     (request.progress)(&blob.digest, 0, blob.size);
     loop {
-        let fresh = next(&mut reader).await.map_err(|source| Error::Blob {
-            item: format!("blob {}", blob.digest),
-            source: Box::new(source),
-        })?;
+        let wrong = |e| Error::blob(format!("blob {}", blob.digest), e);
+        let fresh = next(&mut reader).await.map_err(wrong)?;
         if pipe.write_all(&held).await.is_err() {
             return Ok(());
         }

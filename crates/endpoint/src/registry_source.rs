@@ -74,6 +74,6 @@ impl Documents for RegistrySource {
         let mut verified = Verified::new(reader, &descriptor.digest, descriptor.size);
         let read = verified.read_to_end(&mut bytes).await;
         let item = || format!("config {} of {}", descriptor.digest, self.reference);
-        read.map(|_| bytes).map_err(|source| Error::Blob { item: item(), source: Box::new(source) })
+        read.map(|_| bytes).map_err(|e| Error::blob(item(), e))
     }
 }

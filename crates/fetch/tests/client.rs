@@ -251,3 +251,18 @@ async fn requests_go_through_the_proxy_that_is_set_but_for_loopback() {
         assert!(matches!(error, Error::Settings { what: "http_proxy", .. }), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_is_an_error_that_says_so() {
+    let (proxy, _) = server();
+    let with_password = proxy.url("").replace("http://", "http://user:hunter2@");
+    let settings = fetch::client::ProxySettings { https_proxy: Some(with_password), ..Default::default() };
+    let client = Client::new(ClientOptions { proxy: settings, ..options() }).unwrap();
+    proxy.fault("CONNECT", "packages.invalid:443", vec![Fault::status(407); 9]);
+    let url = Url::parse("https://packages.invalid/x?token=hunter2").unwrap();
+    let error = client.send(Request::get(url).once()).await.unwrap_err();
+    let said = format!("{} {error:?}", fetch::client::error_text(&error));
+    assert!(matches!(error, Error::Connect { .. }) && said.contains("proxy auth"), "{said}");
+    assert!(!said.contains("hunter2") && !format!("{client:?}").contains("hunter2"), "{said}");
+    assert_eq!(proxy.count("CONNECT", "packages.invalid:443"), 1);
+}

@@ -10,12 +10,12 @@ use tokio::io::AsyncRead;
 pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
 
 impl Registry {
-    /// Whether a repository says it has a blob of this digest and size.
+    /// Whether a repository says it has a blob of this digest and size. Asked by whoever is about to push.
     pub async fn has_blob(&self, repository: &str, digest: &Digest, size: u64) -> Result<bool, Error> {
         let item = self.item(repository, digest.as_str());
         let doing = format!("look up blob {item}");
         let url = self.url(repository, &format!("blobs/{digest}")).await?;
-        let response = self.send(&Scope::pull(repository), Request::head(url), &doing).await?;
+        let response = self.send(&Scope::push(repository), Request::head(url), &doing).await?;
         match response.status().as_u16() {
             404 => Ok(false),
             // One of another size is not the one we mean, whatever its name.

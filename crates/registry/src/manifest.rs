@@ -28,7 +28,17 @@ impl Registry {
     pub async fn manifest(&self, repository: &str, selector: &str) -> Result<FetchedManifest, Error> {
         let item = self.item(repository, selector);
         let doing = format!("get manifest of {item}");
-        let response = self.ask_manifest(Method::GET, repository, selector, &doing).await?;
+        self.manifest_as(&Scope::pull(repository), repository, selector, (item, doing)).await
+    }
+
+    async fn manifest_as(
+        &self,
+        scope: &Scope,
+        repository: &str,
+        selector: &str,
+        (item, doing): (String, String),
+    ) -> Result<FetchedManifest, Error> {
+        let response = self.ask_manifest(scope, Method::GET, (repository, selector), &doing).await?;
         if !response.status().is_success() {
             return Err(self.refused(response, &doing, &item).await);
         }
@@ -46,11 +56,13 @@ impl Registry {
         Ok(FetchedManifest { bytes, content_type, digest })
     }
 
-    /// The digest that a tag or digest leads to now, or `None` where it leads nowhere.
+    /// The digest that a tag or digest leads to now, or `None` where it leads nowhere. Asked by whoever is about to push:
+    /// many registries tell nobody else of a repository that does not exist yet.
     pub async fn manifest_digest(&self, repository: &str, selector: &str) -> Result<Option<Digest>, Error> {
         let item = self.item(repository, selector);
         let doing = format!("look up {item}");
-        let response = self.ask_manifest(Method::HEAD, repository, selector, &doing).await?;
+        let scope = Scope::push(repository);
+        let response = self.ask_manifest(&scope, Method::HEAD, (repository, selector), &doing).await?;
         if response.status() == 404 {
             return Ok(None);
         }
@@ -60,7 +72,7 @@ impl Registry {
             return Ok(Some(digest));
         }
         // Some registries answer HEAD without a digest, or not at all.
-        match self.manifest(repository, selector).await {
+        match self.manifest_as(&scope, repository, selector, (item, doing)).await {
             Ok(fetched) => Ok(Some(fetched.digest)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -106,15 +118,15 @@ impl Registry {
 
     async fn ask_manifest(
         &self,
+        scope: &Scope,
         method: Method,
-        repository: &str,
-        selector: &str,
+        (repository, selector): (&str, &str),
         doing: &str,
     ) -> Result<Response, Error> {
         let url = self.url(repository, &format!("manifests/{selector}")).await?;
         let accept = HeaderName::from_static("accept");
         let request = Request::new(method, url).header(accept, HeaderValue::from_static(ACCEPT));
-        self.send(&Scope::pull(repository), request, doing).await
+        self.send(scope, request, doing).await
     }
 
     /// `Docker-Content-Digest`. Of an algorithm that we do not have it says nothing; a broken one is an error.

@@ -109,10 +109,7 @@ async fn put_blob(
     loop {
         chunk.clear();
         let read = (&mut reader).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await;
-        read.map_err(|source| Error::Blob {
-            item: format!("blob {}", blob.digest),
-            source: Box::new(source),
-        })?;
+        read.map_err(|e| Error::blob(format!("blob {}", blob.digest), e))?;
         if chunk.is_empty() {
             break;
         }

@@ -136,6 +136,7 @@ fn build(
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(options.connect_timeout)
+        .http2_adaptive_window(true)
         .tls_backend_preconfigured(tls.clone());
     type Make = fn(Url) -> reqwest::Result<reqwest::Proxy>;
     let proxies: [(&'static str, _, Make); 2] = [
