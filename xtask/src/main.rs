@@ -5,6 +5,7 @@
     reason = "a program for the terminal of whoever works on the project"
 )]
 
+mod advisories;
 mod bench;
 mod copa;
 mod demo;
@@ -31,6 +32,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "test", help: run_tests::HELP, run: run_tests::run },
     Command { name: "tidy", help: tidy::HELP, run: tidy::run },
     Command { name: "bench", help: bench::HELP, run: bench::run },
+    Command { name: "advisories", help: advisories::HELP, run: advisories::run },
     Command { name: "docs", help: docs::HELP, run: docs::run },
 ];
 
@@ -61,6 +63,6 @@ fn print_overview() {
     println!("cargo xtask COMMAND [--help]\n");
     for command in COMMANDS {
         let first_line = command.help.trim().lines().next().unwrap_or_default();
-        println!("  {:8} {first_line}", command.name);
+        println!("  {:10} {first_line}", command.name);
     }
 }

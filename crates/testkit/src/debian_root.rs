@@ -35,6 +35,15 @@ impl Suite {
             Suite::Trixie => "trixie",
         }
     }
+
+    /// Its number.
+    pub fn release(self) -> &'static str {
+        match self {
+            Suite::Bullseye => "11",
+            Suite::Bookworm => "12",
+            Suite::Trixie => "13",
+        }
+    }
 }
 
 /// A layout that holds the vulnerable image of `suite` as [`TAG`]; made if it is not there yet.

@@ -7,6 +7,7 @@
 pub mod advisories;
 pub mod app_image;
 pub mod apt_repository;
+pub mod changelogs;
 pub mod command;
 pub mod debian_root;
 pub mod dpkg;
