@@ -101,7 +101,8 @@ pub(crate) fn document(input: &VexInput) -> Result<Option<Vec<u8>>, serde_json::
 /// One statement for each vulnerability and status, in order of first appearance.
 fn statements<'a>(input: &VexInput<'a>) -> Vec<Statement<'a>> {
     let product = product(input);
-    let (mut statements, mut places) = (Vec::new(), HashMap::new());
+    let mut statements = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
     for saying in sayings(input) {
         match places.entry((saying.vulnerability, saying.status)) {
             Entry::Occupied(place) => add(&mut statements[*place.get()], saying),
@@ -116,7 +117,8 @@ fn statements<'a>(input: &VexInput<'a>) -> Vec<Statement<'a>> {
 
 /// What is said about each package once, the worst where the findings differ.
 fn sayings<'a>(input: &VexInput<'a>) -> Vec<Saying<'a>> {
-    let (mut sayings, mut places): (Vec<Saying>, _) = (Vec::new(), HashMap::new());
+    let mut sayings: Vec<Saying> = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
     for settled in input.settled.iter().filter(|settled| !settled.vulnerability.is_empty()) {
         let new = saying(input, settled);
         match places.entry((new.vulnerability, new.package.clone())) {
