@@ -1,6 +1,6 @@
 //! The folder for temporary files: ours alone, and gone at the end unless it is to be looked at.
 
-use crate::{error::Failure, exit::Kind, output, ui::text::printable};
+use crate::{error::Failure, exit::Kind, ui::text::printable};
 use std::{
     fs::{self, DirBuilder},
     io,
@@ -61,11 +61,10 @@ impl Drop for WorkFolder {
         let Some(inner) = self.inner.take() else { return };
         if self.keep {
             let kept = inner.keep();
-            let shown = kept.to_string_lossy();
-            output::say(&format!(
+            tracing::info!(
                 "--debug specified, working folder at {} needs to be manually cleaned up",
-                printable(&shown)
-            ));
+                kept.display()
+            );
             return;
         }
         if let Err(error) = inner.close() {

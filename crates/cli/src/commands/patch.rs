@@ -37,9 +37,9 @@ pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<exit::Code, Failure>
 fn carry_out(wanted: &Wanted<'_>, output: &OutputArgs, settings: &Settings) -> Result<exit::Code, Failure> {
     let job = Job::check(wanted, settings)?;
     // From here on the program may be running anew as root of a user namespace: nothing was done before.
-    let mode = host::become_root()?;
+    let done = host::become_root().and_then(|mode| job.run(mode));
     let style = job.style();
-    match job.run(mode) {
+    match done {
         Ok(answer) => told(&job, &answer, output, style),
         Err(failure) => Err(tell_failure(&job, failure, output, style)),
     }
@@ -50,13 +50,13 @@ fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Re
     let document = &answer.document;
     write_result(document, output)?;
     let to_stdout = output.result.as_deref() == Some(Path::new(output::STDOUT));
-    match (document.status, style) {
-        (Status::Planned, _) | (Status::UpToDate, _) if job.is_plan() && !to_stdout => {
-            output::write(Path::new(output::STDOUT), ui::plan_text(document).as_bytes())?;
-        }
-        (_, Style::Json) => output::say(&ui::result_object(document)),
-        (_, Style::Quiet) => {}
-        _ => output::say(&ui::summary(document, job.paint())),
+    if job.is_plan() && !to_stdout {
+        output::write(Path::new(output::STDOUT), ui::plan_text(document).as_bytes())?;
+    }
+    match style {
+        Style::Json => output::say(&ui::result_object(document)),
+        Style::Live | Style::Lines if !job.is_plan() => output::say(&ui::summary(document, job.paint())),
+        Style::Live | Style::Lines | Style::Quiet => {}
     }
     Ok(if output.detailed_exit_code { detailed(document) } else { exit::OK })
 }

@@ -8,6 +8,16 @@ use crate::{
 };
 use std::fmt;
 
+/// What HTTP libraries say on the way to the reason without adding anything.
+const SAYS_NOTHING: [&str; 6] = [
+    "error sending request",
+    "client error (Connect)",
+    "tcp connect error",
+    "dns error",
+    "error resolving DNS",
+    "error trying to connect",
+];
+
 /// A failure as the user sees it.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -64,16 +74,16 @@ impl Failure {
 
     /// From an error: its message is what, its sources are the causes.
     pub fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
-        Failure::new(kind, error.to_string()).from_source(error)
+        Failure::new(kind, error.to_string()).with_sources_of(error)
     }
 
     /// Adds the sources of an error as causes. A source that its error's message repeats is left out.
-    pub fn from_source(mut self, error: &dyn std::error::Error) -> Self {
+    pub fn with_sources_of(mut self, error: &dyn std::error::Error) -> Self {
         let mut above = error.to_string();
         let mut next = error.source();
         while let Some(source) = next {
             let text = source.to_string();
-            if !above.contains(&text) {
+            if !above.contains(&text) && !SAYS_NOTHING.contains(&text.as_str()) {
                 self.causes.push(text.clone());
             }
             (above, next) = (text, source.source());

@@ -34,13 +34,14 @@ const CA_BUNDLES: [&str; 5] = [
 ];
 
 /// Variables beside those of the flags, for the documentation.
-pub const VARIABLES: [(&str, &str); 12] = [
+pub const VARIABLES: [(&str, &str); 13] = [
     ("COPA_CONFIG", "configuration file, in place of the one in the user's configuration folder"),
     ("COPA_VEX_AUTHOR", "author of VEX documents (Project Copacetic)"),
     ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "proxies for everything that is fetched; lower case goes first"),
     ("SOURCE_DATE_EPOCH", "time, in seconds since 1970, that newer times in the patch layer become"),
     ("DOCKER_CONFIG", "folder of the config.json with registry credentials (~/.docker)"),
     ("REGISTRY_AUTH_FILE", "file with registry credentials, goes before DOCKER_CONFIG"),
+    ("XDG_RUNTIME_DIR", "folder of podman's containers/auth.json, looked at last"),
     ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
     ("XDG_CACHE_HOME", "where the cache folder is made (~/.cache)"),
     ("XDG_CONFIG_HOME", "where copa/config.yaml is looked for (~/.config)"),

@@ -23,6 +23,7 @@ pub struct Lines<W> {
     paint: Paint,
     phases: Vec<Phase>,
     step: Option<(usize, Instant)>,
+    steps: usize,
     told: BTreeMap<String, Instant>,
     cached: usize,
 }
@@ -30,7 +31,7 @@ pub struct Lines<W> {
 impl<W: Write + Send> Lines<W> {
     /// To this writer.
     pub fn new(out: W, paint: Paint) -> Self {
-        Lines { out, paint, phases: Vec::new(), step: None, told: BTreeMap::new(), cached: 0 }
+        Lines { out, paint, phases: Vec::new(), step: None, steps: 0, told: BTreeMap::new(), cached: 0 }
     }
 
     /// One line of the phase at work. A reader that is gone is no reason to stop patching.
@@ -62,7 +63,7 @@ impl<W: Write + Send> Lines<W> {
                 self.layer(&digest.to_string(), (*done, *total), *stage, at);
             }
             engine::Event::StepStarted { index, total, title } => {
-                self.step = Some((*index, at));
+                (self.step, self.steps) = (Some((*index, at)), *total);
                 self.line(&format!("[{}/{total}] {}", index + 1, printable(title)));
             }
             engine::Event::StepOutput { line, .. } => {
@@ -70,10 +71,10 @@ impl<W: Write + Send> Lines<W> {
                 self.line(&format!("{:.3} {}", since.as_secs_f64(), printable(line)));
             }
             engine::Event::StepEnded { index, exit: 0, took: time } => {
-                self.line(&format!("[{}] done {}", index + 1, took(*time)));
+                self.line(&format!("[{}/{}] done {}", index + 1, self.steps, took(*time)));
             }
             engine::Event::StepEnded { index, exit, took: time } => {
-                self.line(&format!("[{}] exit code {exit} after {}", index + 1, took(*time)));
+                self.line(&format!("[{}/{}] exit code {exit} after {}", index + 1, self.steps, took(*time)));
             }
         }
     }
@@ -109,8 +110,9 @@ impl<W: Write + Send> Display for Lines<W> {
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> bool {
         let _ = self.out.flush();
+        false
     }
 }
 
@@ -172,7 +174,7 @@ mod tests {
         let expected = format!(
             "#1 Pulling layers\n#1 {b} 500.0 kB / 2.0 MB\n#1 {b} 1.5 MB / 2.0 MB\n#1 {b} 2.0 MB done\n\
              #1 1 layer already in the cache\n#1 done 5.3s\n#2 Patching packages\n#2 [1/2] Refreshing\n\
-             #2 0.412 Get:1 \\u{{1b}}[31mx\n#2 [1] exit code 100 after 0.7s\nwarning: held: x\n"
+             #2 0.412 Get:1 \\u{{1b}}[31mx\n#2 [1/2] exit code 100 after 0.7s\nwarning: held: x\n"
         );
         assert_eq!(String::from_utf8(lines.out).unwrap(), expected);
     }

@@ -18,7 +18,7 @@ use std::{
 const TICK: Duration = Duration::from_millis(100);
 const SPINNER: &str = "{spinner} {msg}  {elapsed}";
 const STEP: &str = "  {spinner} {prefix}  {elapsed}  {wide_msg}";
-const BLOB: &str = "  {prefix} [{bar:24}] {bytes}/{total_bytes}";
+const BLOB: &str = "  {prefix} [{bar:24}] {decimal_bytes} / {decimal_total_bytes}";
 
 /// The terminal.
 pub struct Live {
@@ -28,13 +28,14 @@ pub struct Live {
     step: Option<ProgressBar>,
     blobs: BTreeMap<String, ProgressBar>,
     cached: usize,
+    said: bool,
 }
 
 impl Live {
     /// On standard error.
     pub fn new(paint: Paint) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Live { all, paint, phase: None, step: None, blobs: BTreeMap::new(), cached: 0 }
+        Live { all, paint, phase: None, step: None, blobs: BTreeMap::new(), cached: 0, said: false }
     }
 
     fn spinner(&self, template: &str) -> ProgressBar {
@@ -44,7 +45,8 @@ impl Live {
         bar
     }
 
-    fn say(&self, line: &str) {
+    fn say(&mut self, line: &str) {
+        self.said = true;
         let _ = self.all.println(line);
     }
 
@@ -136,12 +138,13 @@ impl Display for Live {
     }
 
     /// What is still at work when the end comes did not get through.
-    fn end(&mut self) {
+    fn end(&mut self) -> bool {
         self.clear();
         if let Some((bar, title)) = self.phase.take() {
             bar.finish_and_clear();
             self.say(&format!("{} {title}", self.paint.bad("✗")));
         }
+        self.said
     }
 }
 
@@ -184,7 +187,7 @@ mod tests {
         ] {
             live.event(&event, now);
         }
-        live.end();
+        assert!(live.end());
         assert_eq!(term.contents(), "✓ Pulling layers  1.5s\nwarning: held: libx\n✗ Patching packages");
     }
 }

@@ -13,6 +13,7 @@ pub use json::{failure_object, log_object, result_object};
 pub use plan_text::plan_text;
 pub use summary::summary;
 
+use crate::output;
 use patch::Event;
 use std::{
     io,
@@ -72,8 +73,10 @@ impl Style {
 trait Display: Send {
     /// One event, and when it was.
     fn event(&mut self, event: &Event, at: Instant);
-    /// No more will come.
-    fn end(&mut self) {}
+    /// No more will come. Whether the cursor is left at the end of a line.
+    fn end(&mut self) -> bool {
+        false
+    }
 }
 
 enum Message {
@@ -84,7 +87,7 @@ enum Message {
 /// Draws on a thread of its own, so that the work never waits for the terminal.
 pub struct Progress {
     sender: SyncSender<Message>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<bool>,
 }
 
 impl Progress {
@@ -109,7 +112,9 @@ impl Progress {
     /// Draws what is left and stops.
     pub fn finish(self) {
         let _ = self.sender.send(Message::End);
-        let _ = self.thread.join();
+        if self.thread.join().unwrap_or(false) {
+            output::say("\n");
+        }
     }
 }
 
@@ -122,11 +127,11 @@ fn display(style: Style, paint: paint::Paint) -> Box<dyn Display> {
     }
 }
 
-fn draw(mut display: Box<dyn Display>, receiver: &Receiver<Message>) {
+fn draw(mut display: Box<dyn Display>, receiver: &Receiver<Message>) -> bool {
     while let Ok(Message::Event(event, at)) = receiver.recv() {
         display.event(&event, at);
     }
-    display.end();
+    display.end()
 }
 
 /// A warning as it is printed.
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_instead_of_blocking() {
         let (sender, receiver) = sync_channel(1);
-        let thread = std::thread::spawn(|| ());
+        let thread = std::thread::spawn(|| false);
         let progress = Progress { sender, thread };
         let sink = progress.sink();
         for n in 0..10 {

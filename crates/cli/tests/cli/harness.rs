@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 /// Set to write the snapshots anew.
@@ -46,15 +46,23 @@ impl Home {
 
     /// Runs with these variables and nothing else of this process's environment.
     pub fn run_with<S: AsRef<OsStr>>(&self, args: &[S], variables: &[(&str, &str)]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_copa"))
-            .args(args)
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .envs(variables.iter().copied())
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        Ran::of(self.command(args).envs(variables.iter().copied()).output().unwrap())
+    }
+
+    pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_copa"));
+        command.args(args).env_clear().env("HOME", self.folder.path());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran {
             code: output.status.code().unwrap_or(-1),

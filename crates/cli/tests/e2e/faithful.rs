@@ -48,7 +48,11 @@ async fn compare() {
 }
 
 fn engine(world: &World) -> Embedded {
-    let store = store::Store::open(store::StoreOptions { dir: world.path("cache"), flavor: Flavor::Native, size_max: None });
+    let store = store::Store::open(store::StoreOptions {
+        dir: world.path("cache"),
+        flavor: Flavor::Native,
+        size_max: None,
+    });
     let mut options = EngineOptions::new(Arc::new(store.unwrap()), Mode::Root);
     options.helper = PathBuf::from(env!("CARGO_BIN_EXE_copa"));
     Embedded::new(options)
@@ -64,7 +68,8 @@ async fn run(root: &mut dyn Root) -> (Run, Vec<Exclusion>) {
     let adapter = adapter::choose(&os).unwrap();
     let facts = adapter.facts(os, &engine::collect(root.tree(), &adapter.looks()).unwrap()).unwrap();
     let plan = Plan { scope: Scope::UpdateAll, left_out: Vec::new(), notes: Vec::new() };
-    let settings = adapter::Settings { proxy_url: Some("http://127.0.0.1:3128".to_owned()), ..Default::default() };
+    let settings =
+        adapter::Settings { proxy_url: Some("http://127.0.0.1:3128".to_owned()), ..Default::default() };
     let recipe = adapter.recipe(&plan, &facts, &settings).unwrap();
     let run = root.run(&recipe, &Context::silent()).await.unwrap();
     (run, recipe.exclusions)
@@ -86,7 +91,11 @@ fn pack(mut run: Run, exclusions: &[Exclusion], blob: &Path) -> Packed {
 }
 
 async fn deliver(image: &Image, packed: &Packed, source: &dyn Source, (folder, blob): (&Path, &Path)) {
-    let history = oci::History { created: "2026-01-01T00:00:00Z".into(), created_by: "test".into(), comment: String::new() };
+    let history = oci::History {
+        created: "2026-01-01T00:00:00Z".into(),
+        created_by: "test".into(),
+        comment: String::new(),
+    };
     let patch = oci::Patch {
         base_layers: image.layers.len(),
         blob: (packed.digest.clone(), packed.size),
@@ -147,7 +156,8 @@ struct Comparison {
 impl Comparison {
     fn check(&self) {
         let mut differences = Vec::new();
-        let every: std::collections::BTreeSet<&EntryPath> = self.expected.keys().chain(self.unpacked.keys()).collect();
+        let every: std::collections::BTreeSet<&EntryPath> =
+            self.expected.keys().chain(self.unpacked.keys()).collect();
         let mut compared = 0;
         for path in every {
             // What is left out stays as the base has it.
@@ -156,27 +166,35 @@ impl Comparison {
             compared += usize::from(!left_out);
             match (wanted, self.unpacked.get(path)) {
                 (Some((wanted, content)), Some((found, found_content))) => {
-                    let wanted = self.with_times(wanted, found);
+                    let wanted = self.with_times(wanted, content, found);
                     if wanted != *found || content != found_content {
                         differences.push(format!("{path}: {wanted:?} but {found:?}"));
                     }
                 }
                 (None, None) => {}
-                (wanted, found) => differences.push(format!("{path}: {} but {}", wanted.is_some(), found.is_some())),
+                (wanted, found) => {
+                    differences.push(format!("{path}: {} but {}", wanted.is_some(), found.is_some()))
+                }
             }
         }
         assert!(compared > 1000, "only {compared} compared");
-        assert!(differences.is_empty(), "{} differences, the first:\n{}", differences.len(), differences[..differences.len().min(20)].join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{} differences, the first:\n{}",
+            differences.len(),
+            differences[..differences.len().min(20)].join("\n")
+        );
     }
 
-    /// Times follow docs/design/003: those of the run become the epoch; a directory that changed in time alone is as the base
-    /// has it; layers hold whole seconds.
-    fn with_times(&self, wanted: &Entry, found: &Entry) -> Entry {
+    /// Times follow docs/design/003: those of the run become the epoch; a directory, or a file with the content it had, that
+    /// changed in time alone is as the base has it; layers hold whole seconds.
+    fn with_times(&self, wanted: &Entry, content: &Option<Digest>, found: &Entry) -> Entry {
         let (from, to) = (self.window.0 - 1, self.window.1 + 1);
         let clamped = |t: i64| if (from..=to).contains(&t) || t > self.epoch { self.epoch } else { t };
         let mut wanted = wanted.clone();
-        let of_base = self.base.get(&wanted.path).map(|(entry, _)| entry.mtime.0);
-        let as_base = wanted.kind == Kind::Directory && of_base == Some(found.mtime.0);
+        let of_base = self.base.get(&wanted.path);
+        let as_base =
+            of_base.is_some_and(|(entry, of_base)| entry.mtime.0 == found.mtime.0 && of_base == content);
         wanted.mtime = (if as_base { found.mtime.0 } else { clamped(wanted.mtime.0) }, found.mtime.1);
         wanted
     }

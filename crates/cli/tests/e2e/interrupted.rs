@@ -1,6 +1,6 @@
 //! Stopping it at any moment: quickly, with nothing left behind, and the next run as if nothing had been.
 
-use crate::world::{Vulnerable, World, left_behind, needs};
+use crate::world::{Vulnerable, World, descendants, mounts_below, needs, still_running};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -46,6 +46,7 @@ fn stop_at(image: &Vulnerable, world: &World, phase: &str, with: &str) -> Option
     ];
     let mut child = world.start(&arguments);
     let rest = wait_for(&mut child, phase);
+    let family = descendants(child.id());
     signal(&child, with);
     let begun = Instant::now();
     let status = child.wait().unwrap();
@@ -53,10 +54,11 @@ fn stop_at(image: &Vulnerable, world: &World, phase: &str, with: &str) -> Option
     rest.join().unwrap();
     // A killed program cannot tidy up, but the kernel ends what it started; give it a moment.
     let deadline = Instant::now() + Duration::from_secs(2);
-    while !left_behind(world.folder.path()).is_empty() && Instant::now() < deadline {
+    while !still_running(&family).is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(left_behind(world.folder.path()), Vec::<String>::new(), "{phase} {with}");
+    assert_eq!(still_running(&family), [], "{phase} {with}");
+    assert_eq!(mounts_below(world.folder.path()), Vec::<String>::new(), "{phase} {with}");
     status.code()
 }
 

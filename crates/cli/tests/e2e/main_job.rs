@@ -1,6 +1,6 @@
 //! The main job: a registry image and a report go in, a patched image with one new layer comes out, and judges agree.
 
-use crate::world::{Vulnerable, World, left_behind, needs};
+use crate::world::{Vulnerable, World, mounts_below, needs};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use testkit::command::argv;
@@ -42,7 +42,7 @@ fn a_real_image_is_patched_and_every_judge_agrees() {
     syft_agrees(&result, &pulled);
     judges_accept(&world, &pulled);
     vex_says_only_what_was_read_back(&result, &std::fs::read(&vex).unwrap());
-    assert_eq!(left_behind(world.folder.path()), Vec::<String>::new());
+    assert_eq!(mounts_below(world.folder.path()), Vec::<String>::new());
 }
 
 #[test]

@@ -101,16 +101,55 @@ impl Vulnerable {
     }
 }
 
-/// Mount points of this mount namespace below a folder, and processes of the program that still run.
-pub fn left_behind(below: &Path) -> Vec<String> {
+/// Mount points of this mount namespace below a folder.
+pub fn mounts_below(folder: &Path) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    let at = below.to_str().unwrap();
-    let mounted = mounts.lines().filter(|l| l.contains(at)).map(str::to_owned);
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let line = std::fs::read(path.join("cmdline")).ok()?;
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        (line.contains("copa-sandbox") || line.contains(at)).then_some(line)
-    });
-    mounted.chain(processes).collect()
+    let at = folder.to_str().unwrap();
+    mounts.lines().filter(|l| l.contains(at)).map(str::to_owned).collect()
+}
+
+/// A process, told from a later one of the same number by when it started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    pub id: u32,
+    parent: u32,
+    started: String,
+    line: String,
+}
+
+/// Every process there is. Fields of `/proc/PID/stat` are counted after the name, which may hold anything.
+fn processes() -> Vec<Process> {
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let line =
+            String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).ok()?).replace('\0', " ");
+        // What has ended and only waits to be asked for its exit code runs no more.
+        let alive = fields[0] != "Z";
+        alive.then(|| {
+            Some(Process { id, parent: fields[1].parse().ok()?, started: fields[19].to_owned(), line })
+        })?
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(read).collect()
+}
+
+/// The processes that a process has started, and those that they have.
+pub fn descendants(of: u32) -> Vec<Process> {
+    let all = processes();
+    let mut family: Vec<Process> = all.iter().filter(|p| p.parent == of).cloned().collect();
+    let mut at = 0;
+    while at < family.len() {
+        let id = family[at].id;
+        family.extend(all.iter().filter(|p| p.parent == id).cloned());
+        at += 1;
+    }
+    family
+}
+
+/// Those of some processes that still run.
+pub fn still_running(of: &[Process]) -> Vec<Process> {
+    let now = processes();
+    of.iter().filter(|p| now.iter().any(|n| (n.id, &n.started) == (p.id, &p.started))).cloned().collect()
 }

@@ -1,0 +1,112 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_copa_global_optspecs
+    string join \n debug cache-dir= h/help V/version
+end
+
+function __fish_copa_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_copa_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_copa_using_subcommand
+    set -l cmd (__fish_copa_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c copa -n "__fish_copa_needs_command" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_needs_command" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_needs_command" -s V -l version -d 'Print version'
+complete -c copa -n "__fish_copa_needs_command" -f -a "patch" -d 'Patch an image: install the fixed packages as one new layer'
+complete -c copa -n "__fish_copa_needs_command" -f -a "plan" -d 'Show what patching would do, without doing it'
+complete -c copa -n "__fish_copa_needs_command" -f -a "cache" -d 'Look at or clean the cache'
+complete -c copa -n "__fish_copa_needs_command" -f -a "completion" -d 'Print a shell completion script'
+complete -c copa -n "__fish_copa_needs_command" -f -a "generate-docs" -d 'Write the reference documentation'
+complete -c copa -n "__fish_copa_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c copa -n "__fish_copa_using_subcommand patch" -s i -l image -d 'Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -s r -l report -d 'Vulnerability report (JSON file); without one, everything is updated' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -s s -l scanner -d 'Who made the report: trivy, native, or NAME of a plugin \'copa-NAME\' on PATH' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -s t -l tag -d 'Tag, or full reference, of the patched image [default: the image\'s tag with the suffix]' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l tag-suffix -d 'What the image\'s own tag gets at its end where no --tag is given' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l oci-dir -d 'Write the patched image into this OCI layout folder' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -s w -l working-folder -d 'Folder for temporary files [default: inside the cache]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l engine -d 'What runs the package tool' -r -f -a "auto\t'The best there is on this host'
+embedded\t'In this process: namespaces and overlayfs, no daemon'"
+complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-host -d 'Host the package tool may reach beside the image\'s own repositories (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l plain-http -d 'Registry to be reached by plain http (repeatable); loopback registries always may be' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l ca-cert -d 'Extra CA certificates (PEM file) for registries and package repositories' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l result -d 'Write what became of everything as JSON to FILE (- is standard output)' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-mismatch -d 'Patch although the report was made for another image'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l ignore-errors -d 'Go on with the other packages when one cannot be patched'
+complete -c copa -n "__fish_copa_using_subcommand patch" -s p -l push -d 'Push the patched image to its registry'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l overwrite -d 'Let the patched image take the place of the original under its name'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l dry-run -d 'Only show what would be done, as \'copa plan\' does'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l detailed-exit-code -d 'Tell by exit code: 0 all patched, 20 nothing to do, 21 patched but findings remain'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand patch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand plan" -s i -l image -d 'Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -s r -l report -d 'Vulnerability report (JSON file); without one, everything is updated' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -s s -l scanner -d 'Who made the report: trivy, native, or NAME of a plugin \'copa-NAME\' on PATH' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -s w -l working-folder -d 'Folder for temporary files [default: inside the cache]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l engine -d 'What runs the package tool' -r -f -a "auto\t'The best there is on this host'
+embedded\t'In this process: namespaces and overlayfs, no daemon'"
+complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-host -d 'Host the package tool may reach beside the image\'s own repositories (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l plain-http -d 'Registry to be reached by plain http (repeatable); loopback registries always may be' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l ca-cert -d 'Extra CA certificates (PEM file) for registries and package repositories' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l result -d 'Write what became of everything as JSON to FILE (- is standard output)' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-mismatch -d 'Patch although the report was made for another image'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l ignore-errors -d 'Go on with the other packages when one cannot be patched'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l detailed-exit-code -d 'Tell by exit code: 0 all patched, 20 nothing to do, 21 patched but findings remain'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand cache; and not __fish_seen_subcommand_from ls prune help" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand cache; and not __fish_seen_subcommand_from ls prune help" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand cache; and not __fish_seen_subcommand_from ls prune help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand cache; and not __fish_seen_subcommand_from ls prune help" -f -a "ls" -d 'List what the cache holds'
+complete -c copa -n "__fish_copa_using_subcommand cache; and not __fish_seen_subcommand_from ls prune help" -f -a "prune" -d 'Remove what is not in use'
+complete -c copa -n "__fish_copa_using_subcommand cache; and not __fish_seen_subcommand_from ls prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from ls" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from ls" -l json -d 'Print JSON'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from ls" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -l older-than -d 'What was not used for that long (12h, 7d, 4w)' -r
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -l max-size -d 'Least recently used first, until no more than this is left (500MB, 10GB)' -r
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -l all -d 'Everything'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -l dry-run -d 'Only show what would be removed'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "ls" -d 'List what the cache holds'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove what is not in use'
+complete -c copa -n "__fish_copa_using_subcommand cache; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c copa -n "__fish_copa_using_subcommand completion" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand completion" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand generate-docs" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand generate-docs" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
+complete -c copa -n "__fish_copa_using_subcommand generate-docs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c copa -n "__fish_copa_using_subcommand help; and not __fish_seen_subcommand_from patch plan cache completion generate-docs help" -f -a "patch" -d 'Patch an image: install the fixed packages as one new layer'
+complete -c copa -n "__fish_copa_using_subcommand help; and not __fish_seen_subcommand_from patch plan cache completion generate-docs help" -f -a "plan" -d 'Show what patching would do, without doing it'
+complete -c copa -n "__fish_copa_using_subcommand help; and not __fish_seen_subcommand_from patch plan cache completion generate-docs help" -f -a "cache" -d 'Look at or clean the cache'
+complete -c copa -n "__fish_copa_using_subcommand help; and not __fish_seen_subcommand_from patch plan cache completion generate-docs help" -f -a "completion" -d 'Print a shell completion script'
+complete -c copa -n "__fish_copa_using_subcommand help; and not __fish_seen_subcommand_from patch plan cache completion generate-docs help" -f -a "generate-docs" -d 'Write the reference documentation'
+complete -c copa -n "__fish_copa_using_subcommand help; and not __fish_seen_subcommand_from patch plan cache completion generate-docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c copa -n "__fish_copa_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "ls" -d 'List what the cache holds'
+complete -c copa -n "__fish_copa_using_subcommand help; and __fish_seen_subcommand_from cache" -f -a "prune" -d 'Remove what is not in use'

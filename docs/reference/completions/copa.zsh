@@ -1,0 +1,382 @@
+#compdef copa
+
+autoload -U is-at-least
+
+_copa() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_copa_commands" \
+"*::: :->copa" \
+&& ret=0
+    case $state in
+    (copa)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:copa-command-$line[1]:"
+        case $line[1] in
+            (patch)
+_arguments "${_arguments_options[@]}" : \
+'-i+[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
+'--image=[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
+'-r+[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
+'--report=[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
+'-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'-t+[Tag, or full reference, of the patched image \[default\: the image'\''s tag with the suffix\]]:TAG|REFERENCE:_default' \
+'--tag=[Tag, or full reference, of the patched image \[default\: the image'\''s tag with the suffix\]]:TAG|REFERENCE:_default' \
+'--tag-suffix=[What the image'\''s own tag gets at its end where no --tag is given]:SUFFIX:_default' \
+'--oci-dir=[Write the patched image into this OCI layout folder]:DIR:_files' \
+'--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
+'-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
+'--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
+'--progress=[How progress is shown\: auto, tty, plain, quiet, rawjson]:STYLE:_default' \
+'--engine=[What runs the package tool]:ENGINE:((auto\:"The best there is on this host"
+embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
+'*--allow-host=[Host the package tool may reach beside the image'\''s own repositories (repeatable)]:HOST[:PORT]:_default' \
+'*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
+'--ca-cert=[Extra CA certificates (PEM file) for registries and package repositories]:FILE:_files' \
+'--result=[Write what became of everything as JSON to FILE (- is standard output)]:FILE:_files' \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--allow-mismatch[Patch although the report was made for another image]' \
+'--ignore-errors[Go on with the other packages when one cannot be patched]' \
+'-p[Push the patched image to its registry]' \
+'--push[Push the patched image to its registry]' \
+'--overwrite[Let the patched image take the place of the original under its name]' \
+'--dry-run[Only show what would be done, as '\''copa plan'\'' does]' \
+'--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(plan)
+_arguments "${_arguments_options[@]}" : \
+'-i+[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
+'--image=[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
+'-r+[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
+'--report=[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
+'-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
+'-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
+'--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
+'--progress=[How progress is shown\: auto, tty, plain, quiet, rawjson]:STYLE:_default' \
+'--engine=[What runs the package tool]:ENGINE:((auto\:"The best there is on this host"
+embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
+'*--allow-host=[Host the package tool may reach beside the image'\''s own repositories (repeatable)]:HOST[:PORT]:_default' \
+'*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
+'--ca-cert=[Extra CA certificates (PEM file) for registries and package repositories]:FILE:_files' \
+'--result=[Write what became of everything as JSON to FILE (- is standard output)]:FILE:_files' \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--allow-mismatch[Patch although the report was made for another image]' \
+'--ignore-errors[Go on with the other packages when one cannot be patched]' \
+'--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(cache)
+_arguments "${_arguments_options[@]}" : \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+":: :_copa__subcmd__cache_commands" \
+"*::: :->cache" \
+&& ret=0
+
+    case $state in
+    (cache)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:copa-cache-command-$line[1]:"
+        case $line[1] in
+            (ls)
+_arguments "${_arguments_options[@]}" : \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--json[Print JSON]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(prune)
+_arguments "${_arguments_options[@]}" : \
+'--older-than=[What was not used for that long (12h, 7d, 4w)]:DURATION:_default' \
+'--max-size=[Least recently used first, until no more than this is left (500MB, 10GB)]:SIZE:_default' \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'(--older-than --max-size)--all[Everything]' \
+'--dry-run[Only show what would be removed]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_copa__subcmd__cache__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:copa-cache-help-command-$line[1]:"
+        case $line[1] in
+            (ls)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(prune)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+;;
+(completion)
+_arguments "${_arguments_options[@]}" : \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':shell -- Which shell:(bash elvish fish powershell zsh)' \
+&& ret=0
+;;
+(generate-docs)
+_arguments "${_arguments_options[@]}" : \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':dir -- Folder to write to:_files' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_copa__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:copa-help-command-$line[1]:"
+        case $line[1] in
+            (patch)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(plan)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(cache)
+_arguments "${_arguments_options[@]}" : \
+":: :_copa__subcmd__help__subcmd__cache_commands" \
+"*::: :->cache" \
+&& ret=0
+
+    case $state in
+    (cache)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:copa-help-cache-command-$line[1]:"
+        case $line[1] in
+            (ls)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(prune)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+(completion)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(generate-docs)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_copa_commands] )) ||
+_copa_commands() {
+    local commands; commands=(
+'patch:Patch an image\: install the fixed packages as one new layer' \
+'plan:Show what patching would do, without doing it' \
+'cache:Look at or clean the cache' \
+'completion:Print a shell completion script' \
+'generate-docs:Write the reference documentation' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'copa commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache_commands] )) ||
+_copa__subcmd__cache_commands() {
+    local commands; commands=(
+'ls:List what the cache holds' \
+'prune:Remove what is not in use' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'copa cache commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache__subcmd__help_commands] )) ||
+_copa__subcmd__cache__subcmd__help_commands() {
+    local commands; commands=(
+'ls:List what the cache holds' \
+'prune:Remove what is not in use' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'copa cache help commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache__subcmd__help__subcmd__help_commands] )) ||
+_copa__subcmd__cache__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa cache help help commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache__subcmd__help__subcmd__ls_commands] )) ||
+_copa__subcmd__cache__subcmd__help__subcmd__ls_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa cache help ls commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache__subcmd__help__subcmd__prune_commands] )) ||
+_copa__subcmd__cache__subcmd__help__subcmd__prune_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa cache help prune commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache__subcmd__ls_commands] )) ||
+_copa__subcmd__cache__subcmd__ls_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa cache ls commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__cache__subcmd__prune_commands] )) ||
+_copa__subcmd__cache__subcmd__prune_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa cache prune commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__completion_commands] )) ||
+_copa__subcmd__completion_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa completion commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__generate-docs_commands] )) ||
+_copa__subcmd__generate-docs_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa generate-docs commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help_commands] )) ||
+_copa__subcmd__help_commands() {
+    local commands; commands=(
+'patch:Patch an image\: install the fixed packages as one new layer' \
+'plan:Show what patching would do, without doing it' \
+'cache:Look at or clean the cache' \
+'completion:Print a shell completion script' \
+'generate-docs:Write the reference documentation' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'copa help commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__cache_commands] )) ||
+_copa__subcmd__help__subcmd__cache_commands() {
+    local commands; commands=(
+'ls:List what the cache holds' \
+'prune:Remove what is not in use' \
+    )
+    _describe -t commands 'copa help cache commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__cache__subcmd__ls_commands] )) ||
+_copa__subcmd__help__subcmd__cache__subcmd__ls_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help cache ls commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__cache__subcmd__prune_commands] )) ||
+_copa__subcmd__help__subcmd__cache__subcmd__prune_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help cache prune commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__completion_commands] )) ||
+_copa__subcmd__help__subcmd__completion_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help completion commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__generate-docs_commands] )) ||
+_copa__subcmd__help__subcmd__generate-docs_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help generate-docs commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__help_commands] )) ||
+_copa__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help help commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__patch_commands] )) ||
+_copa__subcmd__help__subcmd__patch_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help patch commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__plan_commands] )) ||
+_copa__subcmd__help__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help plan commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__patch_commands] )) ||
+_copa__subcmd__patch_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa patch commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__plan_commands] )) ||
+_copa__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa plan commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_copa" ]; then
+    _copa "$@"
+else
+    compdef _copa copa
+fi
