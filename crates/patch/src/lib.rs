@@ -6,6 +6,7 @@
 //!                                                    └─▶ layer ─▶ image' ─▶ destination ─▶ receipt
 //! ```
 
+mod answer;
 mod assemble;
 mod error;
 mod event;
@@ -15,7 +16,8 @@ mod observe;
 mod record;
 pub mod result;
 
+pub use answer::Answer;
 pub use error::Error;
 pub use event::{Event, Phase};
-pub use line::{Answer, Patcher, Request, Settings, Target};
+pub use line::{Patcher, Request, Settings, Target};
 pub use result::ResultDocument;

@@ -1,7 +1,7 @@
 //! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
 
 use crate::{
-    Error, Event, Phase,
+    Answer, Error, Event, Phase,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     lineage::{self, Lineage, Origin, PatchFacts},
     observe::{Counted, Observed, observe},
@@ -78,18 +78,6 @@ pub struct Settings {
     pub threads: usize,
 }
 
-/// What became of it.
-pub struct Answer {
-    /// The whole outcome.
-    pub document: ResultDocument,
-    /// Every finding with its outcome; empty without a report or a run.
-    pub settled: Vec<Settled>,
-    /// The image as it was read.
-    pub image: Image,
-    /// Distribution id and version, for package URLs.
-    pub os: (String, String),
-}
-
 /// What is known once the image has been looked at.
 struct Subject {
     image: Image,
@@ -112,18 +100,18 @@ impl Patcher {
         if nothing || request.target.is_none() {
             document.findings = record::planned_findings(&plan);
             document.status = if nothing { Status::UpToDate } else { Status::Planned };
-            return Ok(self.answer(document, plan.left_out, &subject));
+            return Ok(self.answer(document, plan.left_out, (&request, &subject)));
         }
         let (run, exclusions) = self.run(&request, &mut subject, &plan, &mut document).await?;
         let settled = self.judge(&request, &subject, (&plan, &run), &mut document)?;
         if document.packages.is_empty() {
             document.status = Status::UpToDate;
-            return Ok(self.answer(document, settled, &subject));
+            return Ok(self.answer(document, settled, (&request, &subject)));
         }
         let (packed, file) = self.pack(&request.settings, (run, exclusions), &mut document).await?;
         self.deliver(&request, &subject, (&plan, &packed, file), &mut document).await?;
         document.status = Status::Patched;
-        Ok(self.answer(document, settled, &subject))
+        Ok(self.answer(document, settled, (&request, &subject)))
     }
 
     /// Reads the image, opens it in the engine, and looks at what it is.
@@ -339,10 +327,22 @@ impl Patcher {
         }
     }
 
-    fn answer(&self, mut document: ResultDocument, settled: Vec<Settled>, subject: &Subject) -> Answer {
+    fn answer(
+        &self,
+        mut document: ResultDocument,
+        settled: Vec<Settled>,
+        (request, subject): (&Request, &Subject),
+    ) -> Answer {
         document.summary = record::summary(&document.findings);
         let os = &subject.observed.facts.inventory.os;
-        Answer { document, settled, image: subject.image.clone(), os: (os.id.clone(), os.version_id.clone()) }
+        let reference = request.source.reference();
+        Answer {
+            document,
+            settled,
+            image: subject.image.clone(),
+            os: (os.id.clone(), os.version_id.clone()),
+            repository: reference.map_or_else(|| layout_name(&request.name), |r| r.repository().to_owned()),
+        }
     }
 
     fn warn(&self, text: String, document: &mut ResultDocument) {
@@ -400,6 +400,12 @@ fn image_facts(image: &Image, name: &str) -> plan::ImageFacts {
         image_id: image.manifest.config.digest.to_string(),
         manifest_digest: image.descriptor.digest.to_string(),
     }
+}
+
+/// The name of an image that is in no registry: the last part of its folder's path.
+fn layout_name(name: &str) -> String {
+    let path = name.strip_prefix("oci:").unwrap_or(name).split(':').next().unwrap_or(name);
+    path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("image").to_lowercase()
 }
 
 /// A step that failed although the run went on, for the reason of findings that stay.
