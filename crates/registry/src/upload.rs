@@ -2,7 +2,8 @@
 
 use crate::{Error, Registry, auth::Scope};
 use fetch::client::{
-    Body, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Url, printable, same_origin,
+    Body, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Url, is_loopback_host, printable,
+    same_origin,
 };
 use oci::Digest;
 use std::time::Duration;
@@ -65,7 +66,7 @@ impl Registry {
         self.location(&response, doing)
     }
 
-    /// Where the registry wants the bytes. Another origin gets them without credentials, and only by https.
+    /// Where the registry wants the bytes. Another origin gets them without credentials, and never less protected.
     fn location(&self, response: &Response, doing: &str) -> Result<Url, Error> {
         let text = response.header(&HeaderName::from_static("location"));
         let text = text.ok_or_else(|| self.protocol(doing, "it names no location for the bytes"))?;
@@ -77,8 +78,17 @@ impl Registry {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("holds a user or password"));
         }
-        if !same_origin(base, &url) && url.scheme() != "https" {
-            return Err(refuse("is at another host without https"));
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(refuse("is neither http nor https"));
+        }
+        let loopback = |url: &Url| url.host_str().is_some_and(is_loopback_host);
+        if !same_origin(base, &url) {
+            if url.scheme() != "https" && base.scheme() != "http" {
+                return Err(refuse("leads from https to http"));
+            }
+            if loopback(&url) && !loopback(base) {
+                return Err(refuse("leads from a remote host to this machine"));
+            }
         }
         Ok(url)
     }

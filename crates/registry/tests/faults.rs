@@ -219,22 +219,30 @@ async fn a_body_of_another_size_is_never_completed() {
 
 #[tokio::test]
 async fn upload_locations_elsewhere_get_no_credentials() {
-    let far = FaultRegistry::start();
-    for (location, reason) in [
-        (far.url("/v2/x/blobs/uploads/1"), "another host"),
-        ("http://169.254.169.254/x".into(), "another host"),
-        ("https://169.254.169.254/x".into(), "metadata"),
-        ("http://u:p@127.0.0.1/x".into(), "user or password"),
-    ] {
+    let near = |location: String| {
         let near = FaultRegistry::start_with(testkit::fault_registry::Access::Basic("dTpw".into()));
-        near.fault("POST", "/blobs/uploads/", [Fault::None, Fault::Header("Location", location.clone())]);
-        let basic = Credentials::Basic { username: "u".into(), password: registry::Secret::new("p") };
-        let error = registry_as(&near, basic).upload_blob("x", &layer().digest, body()).await.unwrap_err();
-        let text = fetch::client::error_text(&error);
+        near.fault("POST", "/blobs/uploads/", [Fault::None, Fault::Header("Location", location)]);
+        near
+    };
+    let basic = || Credentials::Basic { username: "u".into(), password: registry::Secret::new("p") };
+    for (location, reason) in [
+        ("http://169.254.169.254/x", "metadata"),
+        ("https://169.254.169.254/x", "metadata"),
+        ("ftp://127.0.0.1/x", "neither"),
+        ("http://u:p@127.0.0.1/x", "user or password"),
+    ] {
+        let near = near(location.into());
+        let result = registry_as(&near, basic()).upload_blob("x", &layer().digest, body()).await;
+        let text = fetch::client::error_text(&result.unwrap_err());
         assert!(text.contains(reason), "{location}: {text}");
         assert!(near.saw_authorization());
     }
-    assert!(far.requests().is_empty());
+    let far = FaultRegistry::start();
+    far.fault("PUT", "/elsewhere", [Fault::status(201)]);
+    let near = near(far.url("/elsewhere?session=1"));
+    registry_as(&near, basic()).upload_blob("x", &layer().digest, body()).await.unwrap();
+    assert_eq!(far.bytes().0, LAYER.len() as u64);
+    assert!(near.saw_authorization() && !far.saw_authorization());
 }
 
 #[tokio::test]
