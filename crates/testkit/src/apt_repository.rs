@@ -3,12 +3,14 @@
 //! Packages are built by `dpkg-deb` and signed for by `gpg` with a key that lives as long as the repository. The indexes
 //! are written here. What is published can be changed at any time: newer packages, an index that has expired, a bad signature.
 
+mod client;
 mod index;
 mod package;
 pub mod scenario;
 mod served;
 mod signing;
 
+pub use client::Apt;
 pub use index::Release;
 pub use package::{PackageSpec, Script};
 pub use served::{Asked, Fault, Served};

@@ -6,67 +6,17 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use testkit::apt_repository::{
-    AptRepository, Fault, PackageSpec, Release, Served, Signature, needs, scenario,
+    Apt, AptRepository, Fault, PackageSpec, Release, Served, Signature, needs, scenario,
 };
 use testkit::command::{Argv, Ran, argv};
 use testkit::{debian_root, probe, skip};
 
-/// An apt that knows one repository and nothing of this machine.
-struct Apt {
-    folder: tempfile::TempDir,
-    architecture: String,
-}
-
-impl Apt {
-    fn new(repository: &AptRepository, url: &str) -> Apt {
-        let apt =
-            Apt { folder: tempfile::tempdir().unwrap(), architecture: repository.architecture().to_owned() };
-        for folder in ["etc/apt.conf.d", "lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(apt.folder.path().join(folder)).unwrap();
-        }
-        fs::write(apt.folder.path().join("status"), "").unwrap();
-        let key = repository.key_path();
-        let line = repository.source_line(url, key.to_str().unwrap());
-        fs::write(apt.folder.path().join("etc/sources.list"), line).unwrap();
-        fs::write(apt.folder.path().join("apt.conf"), apt.settings()).unwrap();
-        apt
-    }
-
-    /// Read before anything of this machine is, and therefore instead of it.
-    fn settings(&self) -> String {
-        let at = |name: &str| self.folder.path().join(name).display().to_string();
-        let settings = [
-            ("Dir::Etc", at("etc")),
-            ("Dir::State", at("")),
-            ("Dir::State::Lists", at("lists")),
-            ("Dir::State::status", at("status")),
-            ("Dir::Cache", at("cache")),
-            ("APT::Architecture", self.architecture.clone()),
-            ("APT::Architectures", self.architecture.clone()),
-            ("APT::Sandbox::User", "root".into()),
-            ("APT::Update::Error-Mode", "any".into()),
-            ("Acquire::Retries", "0".into()),
-            ("Acquire::http::Proxy", "DIRECT".into()),
-            ("Acquire::Languages", "none".into()),
-            ("Debug::NoLocking", "1".into()),
-        ];
-        settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let apt = argv("apt-get", ["-q", "-y"])
-            .env("APT_CONFIG", self.folder.path().join("apt.conf"))
-            .env("LC_ALL", "C");
-        arguments.iter().fold(apt.folder(self.folder.path()), Argv::arg).output().unwrap()
-    }
-
-    fn update(&self) -> Ran {
-        self.run(&["update"])
-    }
-}
-
 fn words(ran: &Ran) -> String {
     format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+}
+
+fn update(repository: &AptRepository, served: &Served) -> Ran {
+    Apt::new(repository, &served.url(), None).unwrap().run(&["update"]).unwrap()
 }
 
 fn made(packages: &[PackageSpec]) -> (tempfile::TempDir, AptRepository, Served) {
@@ -82,17 +32,17 @@ fn apt_trusts_it_and_finds_its_packages() {
         skip!("{reason}");
     }
     let (_dir, mut repository, served) = made(&scenario::updates());
-    let apt = Apt::new(&repository, &served.url());
-    let ran = apt.update();
+    let apt = Apt::new(&repository, &served.url(), None).unwrap();
+    let ran = apt.run(&["update"]).unwrap();
     assert!(ran.status.success(), "{}", words(&ran));
     let by_hash = served.log().iter().filter(|asked| asked.path.contains("/by-hash/SHA256/")).count();
     assert_eq!((served.full_answers("InRelease"), by_hash), (1, 1), "{:?}", served.log());
-    let ran = apt.run(&["--download-only", "install", scenario::BASE]);
+    let ran = apt.run(&["--download-only", "install", scenario::BASE]).unwrap();
     assert!(ran.status.success(), "{}", words(&ran));
     assert_eq!(served.full_answers("/pool/"), 2, "the package and its new dependency");
     repository.withdraw(scenario::EXTRA).unwrap();
-    assert!(apt.update().status.success());
-    let ran = apt.run(&["--download-only", "install", scenario::BASE]);
+    assert!(apt.run(&["update"]).unwrap().status.success());
+    let ran = apt.run(&["--download-only", "install", scenario::BASE]).unwrap();
     assert!(words(&ran).contains("not installable"), "{}", words(&ran));
 }
 
@@ -113,7 +63,7 @@ fn apt_finds_everything_that_is_wrong() {
         (Release::default(), ""),
     ] {
         repository.publish(&release).unwrap();
-        let ran = Apt::new(&repository, &served.url()).update();
+        let ran = update(&repository, &served);
         assert_eq!(ran.status.success(), complaint.is_empty(), "{release:?}: {}", words(&ran));
         assert!(words(&ran).contains(complaint), "{release:?}: {}", words(&ran));
     }
@@ -125,10 +75,10 @@ fn apt_finds_everything_that_is_wrong() {
         ("InRelease", Fault::Status(503), "503"),
     ] {
         served.fail(part, fault.clone());
-        let ran = Apt::new(&repository, &served.url()).update();
+        let ran = update(&repository, &served);
         assert!(!ran.status.success() && words(&ran).contains(complaint), "{fault:?}: {}", words(&ran));
         served.heal();
-        assert!(Apt::new(&repository, &served.url()).update().status.success());
+        assert!(update(&repository, &served).status.success());
     }
 }
 

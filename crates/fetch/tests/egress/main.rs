@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy knows only functions marked as tests to be tests
 
 mod admission;
+mod apt;
 mod caching;
 mod faults;
 mod origin;
