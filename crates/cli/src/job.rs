@@ -5,7 +5,7 @@ use crate::{
     error::Failure,
     exit::Kind,
     findings::{self, Scanner},
-    host,
+    host, output,
     settings::{Certificates, Settings, absolute},
     stop::Stop,
     target::{Delivery, delivery},
@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub run: &'a RunArgs,
     /// Where to; `None` stops after the plan.
     pub target: Option<&'a TargetArgs>,
+    /// Where the VEX document goes.
+    pub vex: Option<&'a Path>,
 }
 
 /// What was asked for, found possible.
@@ -48,6 +50,7 @@ pub struct Job<'a> {
     settings: &'a Settings,
     subject: &'a SubjectArgs,
     run: &'a RunArgs,
+    vex: Option<&'a Path>,
     name: &'a str,
     address: Address,
     report: Option<(&'a Path, Scanner)>,
@@ -74,6 +77,7 @@ impl<'a> Job<'a> {
             hosts: wiring::allowed_hosts(&run.allow_host)?,
             parent: run.working_folder.as_deref().map(absolute).transpose()?,
             report: report.map(|path| (path, scanner)),
+            vex: wanted.vex,
             settings,
             subject,
             run,
@@ -130,7 +134,9 @@ impl<'a> Job<'a> {
         let progress = Progress::start(style, self.settings.paint)
             .map_err(|e| Failure::internal("cannot start threads").because(e.to_string()))?;
         let events = progress.sink();
-        warning.into_iter().for_each(|w| events(Event::Warning(w)));
+        let vexless = (self.vex.is_some() && self.report.is_none())
+            .then(|| "No vulnerability report was provided, so no VEX output will be generated.".to_owned());
+        warning.into_iter().chain(vexless).for_each(|w| events(Event::Warning(w)));
         let answer = self.work(mode, &stop, events).await;
         progress.finish();
         answer.map_err(|failure| {
@@ -213,6 +219,19 @@ impl<'a> Job<'a> {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             ca_certificates: self.certificates.bundle.clone(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Writes the VEX document where one was asked for. False where there is nothing to say in it.
+    pub fn write_vex(&self, answer: &Answer) -> Result<bool, Failure> {
+        let Some(path) = self.vex else { return Ok(true) };
+        let seconds = self.settings.source_date_epoch.unwrap_or_else(now);
+        let timestamp = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string();
+        match answer.openvex(&self.settings.vex_author, &timestamp) {
+            Some(document) => output::write(path, &document).map(|()| true),
+            None => Ok(self.report.is_none()),
         }
     }
 }

@@ -381,7 +381,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__patch)
-            opts="-i -r -s -t -p -w -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --debug --cache-dir --help"
+            opts="-i -r -s -t -p -w -o -f -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --output --format --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -461,6 +461,22 @@ _copa() {
                     ;;
                 --result)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "openvex" -- "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -W "openvex" -- "${cur}"))
                     return 0
                     ;;
                 --cache-dir)

@@ -49,6 +49,8 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-host -d 'Host 
 complete -c copa -n "__fish_copa_using_subcommand patch" -l plain-http -d 'Registry to be reached by plain http (repeatable); loopback registries always may be' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l ca-cert -d 'Extra CA certificates (PEM file) for registries and package repositories' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l result -d 'Write what became of everything as JSON to FILE (- is standard output)' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -s o -l output -d 'Write a VEX document of what became of the findings to FILE (needs --report)' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -s f -l format -d 'Format of the VEX document' -r -f -a "openvex\t'OpenVEX 0.2 JSON'"
 complete -c copa -n "__fish_copa_using_subcommand patch" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-mismatch -d 'Patch although the report was made for another image'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l ignore-errors -d 'Go on with the other packages when one cannot be patched'

@@ -52,6 +52,10 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
 '--ca-cert=[Extra CA certificates (PEM file) for registries and package repositories]:FILE:_files' \
 '--result=[Write what became of everything as JSON to FILE (- is standard output)]:FILE:_files' \
+'-o+[Write a VEX document of what became of the findings to FILE (needs --report)]:FILE:_files' \
+'--output=[Write a VEX document of what became of the findings to FILE (needs --report)]:FILE:_files' \
+'-f+[Format of the VEX document]:FORMAT:((openvex\:"OpenVEX 0.2 JSON"))' \
+'--format=[Format of the VEX document]:FORMAT:((openvex\:"OpenVEX 0.2 JSON"))' \
 '--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
 '--allow-mismatch[Patch although the report was made for another image]' \
 '--ignore-errors[Go on with the other packages when one cannot be patched]' \

@@ -14,8 +14,8 @@ Examples:
   # An image of an OCI layout; the patched one goes into the same layout
   copa patch -i oci:./layout:v1 -r report.json -t v1-patched
 
-  # With machine-readable result
-  copa patch -i registry.example/app:1 -r app.json --push --result app.result.json
+  # With VEX document and machine-readable result
+  copa patch -i registry.example/app:1 -r app.json --push -o app.vex.json --result app.result.json
 
 A full reference as --tag sends the result to another repository or registry:
   copa patch -i docker.io/library/nginx:1.21.6 -r nginx.json --push -t registry.example/nginx:1.21.6-1";
@@ -40,6 +40,9 @@ pub struct PatchArgs {
     /// What to tell.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// What to tell about the findings.
+    #[command(flatten)]
+    pub vex: VexArgs,
 }
 
 /// Where the patched image goes.
@@ -69,4 +72,24 @@ pub struct TargetArgs {
     /// Only show what would be done, as 'copa plan' does
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// The VEX document.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct VexArgs {
+    /// Write a VEX document of what became of the findings to FILE (needs --report)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Format of the VEX document
+    #[arg(short, long, value_name = "FORMAT", default_value = "openvex")]
+    pub format: VexFormat,
+}
+
+/// Formats of VEX documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum VexFormat {
+    /// OpenVEX 0.2 JSON
+    Openvex,
 }

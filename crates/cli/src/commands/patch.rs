@@ -24,13 +24,14 @@ pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failur
         subject: &args.subject,
         run: &args.run,
         target: (!args.target.dry_run).then_some(&args.target),
+        vex: args.vex.output.as_deref(),
     };
     carry_out(&wanted, &args.output, settings)
 }
 
 /// Stops after the plan.
 pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<exit::Code, Failure> {
-    let wanted = Wanted { subject: &args.subject, run: &args.run, target: None };
+    let wanted = Wanted { subject: &args.subject, run: &args.run, target: None, vex: None };
     carry_out(&wanted, &args.output, settings)
 }
 
@@ -49,6 +50,7 @@ fn carry_out(wanted: &Wanted<'_>, output: &OutputArgs, settings: &Settings) -> R
 fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Result<exit::Code, Failure> {
     let document = &answer.document;
     write_result(document, output)?;
+    let vex_written = job.write_vex(answer)?;
     let to_stdout = output.result.as_deref() == Some(Path::new(output::STDOUT));
     if job.is_plan() && !to_stdout {
         output::write(Path::new(output::STDOUT), ui::plan_text(document).as_bytes())?;
@@ -57,6 +59,12 @@ fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Re
         Style::Json => output::say(&ui::result_object(document)),
         Style::Live | Style::Lines if !job.is_plan() => output::say(&ui::summary(document, job.paint())),
         Style::Live | Style::Lines | Style::Quiet => {}
+    }
+    if !vex_written && style != Style::Json {
+        output::say(&ui::warning_line(
+            "the report has no findings, so no VEX output was generated",
+            job.paint(),
+        ));
     }
     Ok(if output.detailed_exit_code { detailed(document) } else { exit::OK })
 }

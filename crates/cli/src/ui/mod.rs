@@ -135,7 +135,7 @@ fn draw(mut display: Box<dyn Display>, receiver: &Receiver<Message>) -> bool {
 }
 
 /// A warning as it is printed.
-fn warning_line(warning: &str, paint: paint::Paint) -> String {
+pub fn warning_line(warning: &str, paint: paint::Paint) -> String {
     format!("{} {}", paint.warn("warning:"), text::printable(warning))
 }
 

@@ -22,6 +22,7 @@ fn unknown_words_are_refused() {
     refused(&["completion", "tcsh"], &["bash"]);
     refused(&["cache", "prune"], &["--all"]);
     refused(&["cache", "prune", "--all", "--older-than", "7d"], &["cannot be used with"]);
+    refused(&["patch", "--format", "csaf"], &["openvex"]);
 }
 
 #[test]

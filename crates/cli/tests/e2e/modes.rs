@@ -7,8 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use testkit::{probe, skip};
 
-/// The user that runs the rootless cases; made by `cargo xtask setup` when it is root.
-const USER: &str = "copa-test";
+/// A user with ranges of subordinate ids; made by `cargo xtask setup` when it is root.
+const WITH_RANGES: &str = "copa-test";
+
+/// A user without any, on every system.
+const WITHOUT: &str = "nobody";
 
 /// The id of a user, by its line in /etc/passwd.
 fn ids(user: &str) -> Result<(u32, u32), String> {
@@ -39,11 +42,11 @@ fn shared_program(world: &World) -> std::path::PathBuf {
     to
 }
 
-fn patch_as(image: &Vulnerable, mode: Option<&str>) -> Value {
+fn patch_as(image: &Vulnerable, user: Option<&str>) -> Value {
     let world = World::new();
     let report = world.path("report.json");
     std::fs::copy(&image.report, &report).unwrap();
-    let tag = mode.unwrap_or("root");
+    let tag = user.unwrap_or("root");
     let arguments = [
         "patch",
         "-i",
@@ -57,31 +60,39 @@ fn patch_as(image: &Vulnerable, mode: Option<&str>) -> Value {
         "-",
     ];
     let mut command = world.copa(&arguments);
-    if let Some(mode) = mode {
-        let mut user = Command::new(shared_program(&world));
-        user.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        user.env("HOME", world.path("home"))
-            .env("COPA_CACHE_DIR", world.path("cache"))
-            .env("COPA_ID_MAP", mode);
-        command = as_user(&world, user, ids(USER).unwrap());
+    if let Some(name) = user {
+        let mut program = Command::new(shared_program(&world));
+        program.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        program.env("HOME", world.path("home")).env("COPA_CACHE_DIR", world.path("cache"));
+        command = as_user(&world, program, ids(name).unwrap());
         command.stdin(std::process::Stdio::null());
     }
     let done = Done::of(command.output().unwrap());
-    assert_eq!(done.code, Some(0), "{mode:?}\n{}", done.stderr);
+    assert_eq!(done.code, Some(0), "{user:?}\n{}", done.stderr);
     serde_json::from_str(&done.stdout).unwrap()
 }
 
 #[test]
 fn every_mode_gives_the_same_layer() {
-    let needs = needs().and_then(|()| probe::subordinate_ids(USER)).and_then(|()| ids(USER).map(drop));
-    if let Err(reason) = needs {
+    let ranges = || probe::subordinate_ids(WITH_RANGES).and_then(|()| ids(WITH_RANGES).map(drop));
+    if let Err(reason) = needs().and_then(|()| ranges()) {
         skip!("{reason}");
     }
     let world = World::new();
     let image = Vulnerable::in_registry(&world);
-    let layer = |mode: Option<&str>| patch_as(&image, mode)["patched"]["layer"].clone();
+    let layer = |user: Option<&str>| patch_as(&image, user)["patched"]["layer"].clone();
     let root = layer(None);
     assert_eq!(layer(None), root, "twice");
-    assert_eq!(layer(Some("range")), root, "as a user with a range of ids");
-    assert_eq!(layer(Some("single")), root, "as a user with one id");
+    assert_eq!(layer(Some(WITH_RANGES)), root, "as a user with a range of ids");
+}
+
+#[test]
+fn a_user_with_a_single_id_gets_the_same_layer() {
+    if let Err(reason) = needs().and_then(|()| ids(WITHOUT).map(drop)) {
+        skip!("{reason}");
+    }
+    let world = World::new();
+    let image = Vulnerable::in_registry(&world);
+    let layer = |user: Option<&str>| patch_as(&image, user)["patched"]["layer"].clone();
+    assert_eq!(layer(Some(WITHOUT)), layer(None));
 }
