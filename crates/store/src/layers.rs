@@ -11,8 +11,8 @@ use oci::{DiffId, Digest, media_type::Compression};
 use rustix::{
     fd::OwnedFd,
     fs::{
-        AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, fchmod, flock,
-        fstat, mkdirat, openat, renameat_with, statat, syncfs, utimensat,
+        AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, fchmod, flock, fstat,
+        mkdirat, openat, renameat, statat, syncfs, utimensat,
     },
     io::Errno,
 };
@@ -30,6 +30,10 @@ use std::{
 const ROOT: &str = "root";
 const RECORD: &str = "record";
 const META: &str = "meta.json";
+/// How often a name is tried that another run holds while it removes what had it.
+const NAME_TRIES: u32 = 100;
+/// How long between.
+const NAME_PAUSE: Duration = Duration::from_millis(50);
 /// After so long the kernel has written back what it held, going by its usual settings (30 s).
 const WRITTEN_BACK: Duration = Duration::from_secs(90);
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -150,7 +154,7 @@ impl Store {
         let claimed = claim(&self.inner.layers, name).map_err(|e| Error::io("locking", &path, e))?;
         let Some(_alone) = claimed else { return Ok(false) };
         let temp = self.temp_dir()?;
-        match renameat_with(&self.inner.layers, name, temp.fd(), "layer", RenameFlags::NOREPLACE) {
+        match renameat(&self.inner.layers, name, temp.fd(), "layer") {
             Ok(()) | Err(Errno::NOENT) => temp.close().map(|()| true),
             Err(errno) => Err(Error::io("removing", &path, errno)),
         }
@@ -239,25 +243,23 @@ impl Store {
         // In use from the moment that it can be found.
         let dir = openat(temp.fd(), "layer", DIR, Mode::empty()).map_err(fail)?;
         flock(&dir, FlockOperation::NonBlockingLockShared).map_err(fail)?;
-        match renameat_with(temp.fd(), "layer", &self.inner.layers, &name, RenameFlags::NOREPLACE) {
-            Ok(()) => {
-                let path = self.layers_path().join(&name);
-                Ok(StoredLayer { path, meta, flavor: self.flavor(), dir })
+        for _ in 0..NAME_TRIES {
+            // Onto a directory that has something in it, nothing can be renamed.
+            match renameat(temp.fd(), "layer", &self.inner.layers, &name) {
+                Ok(()) => {
+                    let path = self.layers_path().join(&name);
+                    return Ok(StoredLayer { path, meta, flavor: self.flavor(), dir });
+                }
+                Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
+                Err(errno) => return Err(fail(errno)),
             }
-            // Another run was quicker, or one that is not whole stands there.
-            Err(Errno::EXIST) => match self.layer(&meta.diff_id)? {
-                Some(there) => Ok(there),
-                None => self.keep_again(temp, meta, dir),
-            },
-            Err(errno) => Err(fail(errno)),
+            // Another run was quicker, or is just removing one that was not whole.
+            if let Some(there) = self.layer(&meta.diff_id)? {
+                return Ok(there);
+            }
+            std::thread::sleep(NAME_PAUSE);
         }
-    }
-
-    fn keep_again(&self, temp: &TempDir, meta: LayerMeta, dir: OwnedFd) -> Result<StoredLayer, Error> {
-        let path = self.layers_path().join(meta.diff_id.0.hex());
-        renameat_with(temp.fd(), "layer", &self.inner.layers, meta.diff_id.0.hex(), RenameFlags::NOREPLACE)
-            .map_err(|e| Error::io("keeping", &path, e))?;
-        Ok(StoredLayer { path, meta, flavor: self.flavor(), dir })
+        Err(fail(Errno::EXIST))
     }
 
     fn synced(&self, temp: &TempDir, meta: LayerMeta) -> Result<LayerMeta, Error> {
@@ -334,7 +336,7 @@ fn write_meta(
     let file = openat(&parent, &new, flags, Mode::RUSR | Mode::WUSR).map_err(|e| fail(e.into()))?;
     let bytes = serde_json::to_vec(meta).map_err(|e| fail(e.into()))?;
     File::from(file).write_all(&bytes).map_err(fail)?;
-    rustix::fs::renameat(&parent, &new, &parent, &name).map_err(|e| fail(e.into()))
+    renameat(&parent, &new, &parent, &name).map_err(|e| fail(e.into()))
 }
 
 fn read_meta(dir: &OwnedFd) -> Option<LayerMeta> {

@@ -1,6 +1,10 @@
 //! What the store holds, and making it smaller. What is in use stays.
 
-use crate::{Error, Store, layers::meta_of, temp::names};
+use crate::{
+    Error, Store,
+    layers::meta_of,
+    temp::{claim, names},
+};
 use oci::DiffId;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use std::{
@@ -122,7 +126,22 @@ impl Store {
                 pruned.in_use += 1;
             }
         }
+        if options.all {
+            self.remove_locks()?;
+        }
         Ok(pruned)
+    }
+
+    /// Removes the files of locks that nobody holds. Whoever is about to take one notices that it is gone.
+    fn remove_locks(&self) -> Result<(), Error> {
+        let shown = self.dir().join("locks");
+        for name in names(&self.inner.locks, &shown)? {
+            if let Ok(Some(_held)) = claim(&self.inner.locks, &name) {
+                let removed = layer::remove_tree(&self.inner.locks, name.as_bytes());
+                removed.map_err(|e| Error::io("removing", &shown.join(&name), e))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn shrink(&self, size_max: u64) -> Result<(), Error> {
