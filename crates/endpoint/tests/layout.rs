@@ -57,7 +57,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_is_written_reads_back_the_same() {
     let dir = layout().await;
     let first = source(dir.path(), Some("v1")).image(&amd64()).await.unwrap();
@@ -75,7 +75,7 @@ async fn what_is_written_reads_back_the_same() {
     assert_eq!(names(files(dir.path())), names(before));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn other_tools_accept_what_is_written() {
     if let Err(reason) = testkit::probe::programs(&["skopeo"]) {
         testkit::skip!("{reason}");
@@ -98,7 +98,7 @@ async fn other_tools_accept_what_is_written() {
     assert_eq!(copied.image, image.image);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn entries_of_other_names_are_kept_as_they_are() {
     let dir = layout().await;
     let mut before = index(dir.path());
@@ -115,7 +115,7 @@ async fn entries_of_other_names_are_kept_as_they_are() {
     assert_eq!(after["theirs"], json!({"a": 1}));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn names_are_found_or_listed() {
     let dir = layout().await;
     assert!(source(dir.path(), None).image(&amd64()).await.is_ok());
@@ -140,7 +140,7 @@ async fn names_are_found_or_listed() {
 /// One hostile change to a layout that was sound.
 type Damage = fn(&Path, digest: &str);
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn hostile_layouts_are_refused() {
     let damages: [(&str, Damage); 12] = [
         ("no oci-layout", |d, _| fs::remove_file(d.join("oci-layout")).unwrap()),
@@ -188,7 +188,7 @@ async fn hostile_layouts_are_refused() {
     assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn blobs_are_opened_by_their_very_size_and_no_link_is_followed() {
     let dir = layout().await;
     let image = source(dir.path(), Some("v1")).image(&amd64()).await.unwrap().image;
@@ -203,7 +203,7 @@ async fn blobs_are_opened_by_their_very_size_and_no_link_is_followed() {
     assert!(source(dir.path(), None).open(&layer).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_failed_write_leaves_the_layout_as_it_was() {
     let dir = layout().await;
     let before = index(dir.path());
@@ -222,7 +222,7 @@ async fn a_failed_write_leaves_the_layout_as_it_was() {
     assert!(!files(dir.path()).iter().any(|(path, _)| path.to_string_lossy().contains(".copa-tmp")));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_damaged_blob_is_replaced_and_leftovers_go() {
     let (sound, dir) = (layout().await, layout().await);
     let path = blob_path(dir.path(), oci::Digest::of(NEW).as_str());
@@ -236,7 +236,7 @@ async fn a_damaged_blob_is_replaced_and_leftovers_go() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn writers_take_turns() {
     let dir = layout().await;
     let names: Vec<String> = (0..8).map(|n| format!("t{n}")).collect();
@@ -256,7 +256,7 @@ async fn writers_take_turns() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_folder_that_is_something_else_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
@@ -266,7 +266,7 @@ async fn a_folder_that_is_something_else_is_left_alone() {
     assert_eq!(files(dir.path()).len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn platforms_under_one_name_are_told_apart() {
     let dir = layout().await;
     let mut all = index(dir.path());

@@ -12,7 +12,10 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// How our unfinished files are called; those of a run that was killed are removed by the next.
@@ -142,31 +145,31 @@ impl LayoutDir {
     }
 
     /// A new file that is not there until it is finished.
-    pub(crate) fn temp(&self) -> Result<Temp<'_>, Error> {
+    pub(crate) fn temp(self: &Arc<Self>) -> Result<Temp, Error> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{TEMP_PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name.as_str(), flags, Mode::from_raw_mode(0o644))
             .map_err(|e| self.io("creating", &name, e))?;
-        Ok(Temp { dir: self, name, file: Some(File::from(fd)) })
+        Ok(Temp { dir: self.clone(), name, file: Some(File::from(fd)) })
     }
 
     /// Writes a small file of the directory itself whole, in place of one that is there.
-    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn replace(self: &Arc<Self>, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let mut temp = self.temp()?;
         temp.write(bytes)?;
-        temp.finish(&self.fd, name)
+        temp.finish(self.fd.as_fd(), name)
     }
 }
 
 /// A file on its way into the layout; removed unless it is finished.
-pub(crate) struct Temp<'a> {
-    dir: &'a LayoutDir,
+pub(crate) struct Temp {
+    dir: Arc<LayoutDir>,
     name: String,
     file: Option<File>,
 }
 
-impl Temp<'_> {
+impl Temp {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let file = self.file.as_mut().expect("a file is open until it is finished");
         file.write_all(bytes).map_err(|e| self.dir.io("writing", &self.name, e))
@@ -190,7 +193,7 @@ impl Temp<'_> {
     }
 }
 
-impl Drop for Temp<'_> {
+impl Drop for Temp {
     fn drop(&mut self) {
         if self.file.take().is_some() {
             // Nothing can be done here about a file that does not go; the next run removes it.

@@ -3,7 +3,7 @@
 use super::dir::LayoutDir;
 use crate::Error;
 use oci::{Descriptor, Digest, Document, Index, limits::MANIFEST_BYTES_MAX, media_type};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The annotation that names an entry.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -25,7 +25,7 @@ pub(crate) fn check_marker(dir: &LayoutDir) -> Result<bool, Error> {
 }
 
 /// Writes `oci-layout`.
-pub(crate) fn write_marker(dir: &LayoutDir) -> Result<(), Error> {
+pub(crate) fn write_marker(dir: &Arc<LayoutDir>) -> Result<(), Error> {
     dir.replace("oci-layout", format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}").as_bytes())
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn read(dir: &LayoutDir) -> Result<Option<(Index, Digest)>, Error> {
 }
 
 /// Writes `index.json`.
-pub(crate) fn write(dir: &LayoutDir, index: &Index) -> Result<(), Error> {
+pub(crate) fn write(dir: &Arc<LayoutDir>, index: &Index) -> Result<(), Error> {
     let bytes =
         serde_json::to_vec(index).map_err(|e| dir.wrong(format!("index.json cannot be written: {e}")))?;
     dir.replace("index.json", &bytes)

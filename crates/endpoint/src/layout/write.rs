@@ -69,7 +69,9 @@ impl LayoutDestination {
             let io = |source| Error::Io { doing: format!("making {}", path.display()), source };
             std::fs::create_dir_all(&path).map_err(io)?;
             let dir = LayoutDir::open(&path)?;
-            dir.ok_or_else(|| Error::NotFound { item: path.display().to_string(), there: Vec::new() })
+            let dir =
+                dir.ok_or_else(|| Error::NotFound { item: path.display().to_string(), there: Vec::new() })?;
+            Ok(Arc::new(dir))
         })
         .await?;
         while !dir.try_lock()? {
@@ -84,7 +86,7 @@ impl LayoutDestination {
                 write_marker(&dir)?;
             }
             dir.make_folders()?;
-            Ok(Arc::new(dir))
+            Ok(dir)
         })
         .await
     }
@@ -104,20 +106,20 @@ async fn put_blob(
     }
     let mut reader = feed::open(request, blob, from).await?;
     let mut temp = dir.temp()?;
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
     let mut done = 0;
     loop {
-        chunk.clear();
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         let read = (&mut reader).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await;
         read.map_err(|e| Error::blob(format!("blob {}", blob.digest), e))?;
         if chunk.is_empty() {
             break;
         }
-        tokio::task::block_in_place(|| temp.write(&chunk))?;
         done += chunk.len() as u64;
+        temp = blocking(move || temp.write(&chunk).map(|()| temp)).await?;
         (request.progress)(&blob.digest, done, blob.size);
     }
-    tokio::task::block_in_place(|| temp.finish_blob(&blob.digest))?;
+    let digest = blob.digest.clone();
+    blocking(move || temp.finish_blob(&digest)).await?;
     receipt.bytes_uploaded += blob.size;
     Ok(blob.size)
 }
