@@ -253,3 +253,46 @@ fn meaning(path: &EntryPath) -> Result<Meaning, Error> {
     }
     parent.join(removed).map(Meaning::Removed).map_err(|_| bad_entry(path, "removal without a plain name"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TarWriter;
+    use std::fs;
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        let path = EntryPath::new(path.as_bytes()).unwrap();
+        Entry { path, kind, mode: 0o755, uid: 0, gid: 0, mtime: (5, 0), xattrs: BTreeMap::new() }
+    }
+
+    /// Old kernels and old seccomp profiles have no `openat2`.
+    #[test]
+    fn extraction_does_without_whole_path_lookups() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root to set owners");
+            return;
+        }
+        let mut tar = TarWriter::new(Vec::new());
+        let symlink = |target: &str| Kind::Symlink { target: target.into() };
+        for (path, kind) in [
+            ("usr/lib", Kind::Directory),
+            ("lib", symlink("usr/lib")),
+            ("out", symlink("/etc")),
+            ("lib/a", Kind::Directory),
+            ("out/b", Kind::Fifo),
+            ("lib/.wh.gone", Kind::File { size: 0 }),
+        ] {
+            tar.entry(&entry(path, kind), None).unwrap();
+        }
+        let tar = tar.finish().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let open = || OwnedFd::from(fs::File::open(dir.path()).unwrap());
+        let mut extractor = Extractor::new(open(), Flavor::Native, Limits::default(), &|| false);
+        extractor.at = Confined::by_components(open());
+        extractor.tar(&tar[..]).unwrap();
+        assert_eq!(extractor.finish().unwrap().entries, 6);
+        assert!(dir.path().join("usr/lib/a").is_dir() && dir.path().join("etc/b").symlink_metadata().is_ok());
+        assert!(dir.path().join("usr/lib/gone").symlink_metadata().is_ok());
+        assert!(!fs::exists("/etc/b").unwrap());
+    }
+}

@@ -183,6 +183,52 @@ fn a_merged_tree_reads_as_overlayfs_shows_it() {
     assert!(matches!(link.kind, Kind::Symlink { .. }));
     let entry: Entry = tree.entry(&path("dir/sub/link"), true).unwrap().unwrap();
     assert_eq!(entry.path, path("dir/a"));
+    as_the_kernel_shows_it(&tree, &[&top, &low], work.path());
+}
+
+/// Mounts the same layers, and compares every path.
+fn as_the_kernel_shows_it(tree: &Overlay, layers: &[&Path], work: &Path) {
+    let at = work.join("merged");
+    fs::create_dir(&at).unwrap();
+    let layers = layers.iter().map(|l| l.to_str().unwrap()).collect::<Vec<_>>().join(":");
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "overlay", "overlay", "-o", &format!("lowerdir={layers}")]).arg(&at);
+    if !mount.output().is_ok_and(|done| done.status.success()) {
+        eprintln!("skipped: cannot mount overlayfs");
+        return;
+    }
+    let compared = std::panic::catch_unwind(|| {
+        let mut folders = vec![EntryPath::root()];
+        let mut compared = 0;
+        while let Some(folder) = folders.pop() {
+            let on_disk = |path: &EntryPath| at.join(std::str::from_utf8(path.as_bytes()).unwrap());
+            let names =
+                fs::read_dir(on_disk(&folder)).unwrap().map(|e| e.unwrap().file_name().into_encoded_bytes());
+            let mut names: Vec<Vec<u8>> = names.collect();
+            names.sort();
+            assert_eq!(tree.list(&folder, 100).unwrap(), names, "{folder}");
+            for name in names {
+                let path = folder.join(&name).unwrap();
+                let (ours, theirs) =
+                    (tree.entry(&path, false).unwrap().unwrap(), on_disk(&path).symlink_metadata().unwrap());
+                assert_eq!(
+                    (ours.mode, ours.uid, ours.mtime.0),
+                    (theirs.mode() & 0o7777, theirs.uid(), theirs.mtime())
+                );
+                assert_eq!(ours.kind == Kind::Directory, theirs.is_dir(), "{path}");
+                if theirs.is_file() {
+                    assert_eq!(tree.read(&path, 100).unwrap().unwrap(), fs::read(on_disk(&path)).unwrap());
+                }
+                if theirs.is_dir() {
+                    folders.push(path);
+                }
+                compared += 1;
+            }
+        }
+        compared
+    });
+    run("umount", &[at.to_str().unwrap()]);
+    assert!(compared.unwrap() > 5);
 }
 
 /// Like an earlier patch of several layers, put into one upper directory.
