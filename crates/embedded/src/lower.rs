@@ -34,11 +34,15 @@ pub(crate) fn paths(base: &[Layer]) -> Vec<PathBuf> {
     paths
 }
 
+/// The image as it was before the run.
+pub(crate) fn whole(stack: &Stack) -> Result<Overlay, Error> {
+    let layers: Vec<Layer> = stack.base.iter().chain(&stack.earlier).cloned().collect();
+    Overlay::new(topmost_first(&layers, None)).map_err(errors::of_layer)
+}
+
 /// Fills a fresh upper; what it cannot hold itself.
 pub(crate) fn start(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> Result<Record, Error> {
-    let whole: Vec<Layer> = stack.base.iter().chain(&stack.earlier).cloned().collect();
-    let tree = Overlay::new(topmost_first(&whole, None)).map_err(errors::of_layer)?;
-    let root = tree.entry(&EntryPath::root(), false).map_err(errors::of_layer)?;
+    let root = whole(stack)?.entry(&EntryPath::root(), false).map_err(errors::of_layer)?;
     let folder = upper.changes().map_err(errors::of_setup)?;
     let mut extractor = Extractor::new(folder, stack.options.store.flavor(), Limits::default(), cancel);
     for layer in &stack.earlier {

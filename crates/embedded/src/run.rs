@@ -118,7 +118,10 @@ impl Attempt {
         let owned = std::mem::take(&mut sandbox.owned);
         // Nothing changes the upper any more.
         drop(sandbox);
-        owned::record(upper, owned, &mut record).map_err(errors::of_work)?;
+        if self.stack.options.store.flavor() == Flavor::SingleId {
+            let image = lower::whole(&self.stack)?;
+            owned::settle(upper, &image, &owned, &mut record).map_err(errors::of_work)?;
+        }
         let fetches = fetches::of(egress.map(Egress::finish).unwrap_or_default());
         Ok(Outcome { steps, fetches, made, record, syncs_suppressed })
     }

@@ -29,7 +29,7 @@ fn nothing_is_gained() {
             .device("/held/fuse", false, 10, 229);
         for network in [false, true] {
             let step = Step::Exec(Exec { network, ..exec(&["hostile", &address, &name]) });
-            let run = bed.run(&[image.clone()], &recipe(vec![step])).unwrap();
+            let run = bed.run(std::slice::from_ref(&image), &recipe(vec![step])).unwrap();
             let said = &run.steps[0].tail;
             let gained: Vec<&str> = said.lines().filter(|l| l.starts_with("gained")).collect();
             assert_eq!(gained, [""; 0]);

@@ -1,5 +1,7 @@
 //! Recipes from beginning to end: what programs do, what they leave, and how they are ended.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use engine::{Context, Error, Look, Step, StepResult, When};
@@ -227,6 +229,8 @@ fn owners_and_modes_are_kept() {
             .file("/below", 0o4755, b"x")
             .owner(5, 6)
             .link("/link", "below")
+            .file("/shadow", 0o640, b"s")
+            .owner(0, 42)
             .file("/untouched", 0o644, b"y")
             .owner(7, 8);
         let steps = vec![
@@ -241,6 +245,7 @@ fn owners_and_modes_are_kept() {
             guest(&["rename", "/fresh.tmp", "/fresh"]),
             guest(&["chown", "/tmp", "0", "3"]),
             guest(&["chmod", "/moved", "2711"]),
+            guest(&["rewrite", "/shadow"]),
         ];
         let run = bed.run(&[base], &recipe(steps)).unwrap();
         assert_eq!(run.steps[1].tail, "755\n", "set-id bits go with a change of owner");
@@ -251,6 +256,7 @@ fn owners_and_modes_are_kept() {
             ("/fresh", (0o777, 11, 12)),
             ("/untouched", (0o644, 7, 8)),
             ("/tmp", (0o1777, 0, 3)),
+            ("/shadow", (0o640, 0, 42)),
         ];
         for (name, want) in cases {
             let entry = run.after.entry(&path(name), false).unwrap().unwrap();

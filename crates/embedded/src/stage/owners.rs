@@ -100,13 +100,8 @@ fn noted(target: &OwnedFd, stat: &Stat, (uid, gid): (u32, u32)) -> Result<(), Er
     let before = note(&name);
     let or_before = |wanted: u32, before: u32| if wanted == UNCHANGED { before } else { wanted };
     let after = (or_before(uid, before.0), or_before(gid, before.1));
-    if after == (0, 0) {
-        // No note means the one id there is.
-        match removexattr(&name, layer::OWNER_XATTR) {
-            Ok(()) | Err(Errno::NODATA) => {}
-            Err(errno) => return Err(errno),
-        }
-    } else if after != before {
+    // An owner of 0:0 is noted too: see `owned`.
+    if after != before || after == (0, 0) {
         let note = format!("{}:{}", after.0, after.1);
         setxattr(&name, layer::OWNER_XATTR, note.as_bytes(), XattrFlags::empty())?;
     }

@@ -1,4 +1,5 @@
 //! The one program in the images of our tests: it does what its first argument says.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::exit, reason = "a program of tests")]
 
 #[path = "hostile.rs"]
 mod hostile;
@@ -41,6 +42,7 @@ fn run(words: &[&str]) -> std::io::Result<()> {
         ["chown", path, uid, gid] => chown(path, Some(number(uid) as u32), Some(number(gid) as u32))?,
         ["lchown", path, uid, gid] => lchown(path, Some(number(uid) as u32), Some(number(gid) as u32))?,
         ["chmod", path, mode] => chmod(path, mode)?,
+        ["rewrite", path] => rewrite(path)?,
         ["mode", path] => println!("{:o}", fs::symlink_metadata(path)?.mode() & 0o7777),
         ["fill", path, mebibytes] => fill(path, number(mebibytes))?,
         ["connect", address] => connect(address)?,
@@ -91,6 +93,15 @@ fn chmod(path: &str, mode: &str) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = u32::from_str_radix(mode, 8).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// As careful programs do: a new file with the old one's owner and mode takes its place.
+fn rewrite(path: &str) -> std::io::Result<()> {
+    let (old, new) = (fs::metadata(path)?, format!("{path}.new"));
+    fs::write(&new, "rewritten")?;
+    chown(&new, Some(old.uid()), Some(old.gid()))?;
+    fs::set_permissions(&new, old.permissions())?;
+    fs::rename(new, path)
 }
 
 fn fill(path: &str, mebibytes: u64) -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! `embedded-stage enter <root|user|single> PROGRAM ARGUMENTS...` runs a program as the uid 0 of that mode.
 //! `embedded-stage own ...` is what a hostile image makes of us: it tries to write to the program that it is.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::exit, reason = "a program of tests")]
 
 use embedded::host::{HostOptions, Mode, enter};
 use std::{os::unix::process::CommandExt as _, process::Command};

@@ -1,6 +1,11 @@
 //! Images made of a few files, an engine on a store of its own, and running a test in every mode that this machine allows.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "support of tests, of which each uses its part"
+)]
 
 use embedded::{
     Embedded, EngineOptions,
@@ -52,7 +57,7 @@ pub fn in_each_mode(test: &str, body: fn()) {
 
 /// The files of one layer.
 #[derive(Default, Clone)]
-pub struct Files(Vec<(Entry, Vec<u8>)>);
+pub struct Files(Vec<(Entry, Vec<u8>)>, Option<Vec<u8>>);
 
 impl Files {
     /// The program of our images, with the libraries that it needs.
@@ -98,7 +103,16 @@ impl Files {
         self
     }
 
+    /// A layer that exists as a tar already.
+    pub fn of_tar(tar: Vec<u8>) -> Files {
+        Files(Vec::new(), Some(tar))
+    }
+
     fn tar(&self) -> Vec<u8> {
+        if let Some(tar) = &self.1 {
+            return tar.clone();
+        }
+
         let mut tar = TarWriter::new(Vec::new());
         for (entry, content) in &self.0 {
             let mut content = &content[..];
