@@ -1,6 +1,6 @@
 //! Being uid 0 where it is needed, and the cache in the form that fits.
 
-use crate::{error::Failure, exit::Kind, settings::Settings};
+use crate::{error::Failure, exit::Kind, settings::Settings, ui::text::printable};
 use embedded::host::{HostOptions, Mode, enter};
 use layer::Flavor;
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt};
@@ -18,7 +18,9 @@ pub fn open_store(settings: &Settings, mode: Mode) -> Result<Store, Failure> {
         let _ = DirBuilder::new().recursive(true).mode(0o700).create(parent);
     }
     let options = StoreOptions { dir: settings.cache_dir.clone(), flavor: flavor(mode), size_max: None };
-    Ok(Store::open(options)?)
+    let shown = settings.cache_dir.to_string_lossy();
+    Store::open(options)
+        .map_err(|e| Failure::from(e).about(format!("cannot use the cache in {}", printable(&shown))))
 }
 
 fn flavor(mode: Mode) -> Flavor {

@@ -129,6 +129,7 @@ impl Display for Live {
             Event::Upload { digest, done, total } => {
                 self.blob(&digest.to_string(), *done, *total, done == total)
             }
+            Event::Planned(lines) if lines.is_empty() => {}
             Event::Planned(lines) => {
                 let fixes = counted(lines.len(), "package");
                 self.say(&self.paint.faint(&format!("  {fixes} to be brought to a fixed version")));
