@@ -14,8 +14,9 @@ use std::{
     io::{self, Read, Write},
 };
 
-/// Level of gzip: twice as fast as 6 for about one hundredth more bytes.
-pub const GZIP_LEVEL: i32 = 5;
+/// Level of gzip. On programs and texts it took a sixth less time than 6 and made one and a half percent more bytes; below
+/// it bytes grow faster than time falls.
+pub const GZIP_LEVEL: i32 = 4;
 /// Level of zstd: its own default.
 pub const ZSTD_LEVEL: i32 = 3;
 /// How many paths are named in [`Packed::sample`].
