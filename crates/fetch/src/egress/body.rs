@@ -14,8 +14,8 @@ use tower::BoxError;
 
 /// Pieces that wait for the sandbox to take them.
 const PIECES_AHEAD: usize = 4;
-/// Size of a piece read from the cache.
-const PIECE_BYTES: u64 = 256 << 10;
+/// Size of a piece read from the cache: small, because a sandbox may leave dozens of answers waiting.
+const PIECE_BYTES: u64 = 64 << 10;
 /// Over this time of waiting for a server…
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// …at least this much must have come: slower is a fault, or an attack that would hold the run until its timeout.

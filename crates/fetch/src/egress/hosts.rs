@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn hosts_have_one_spelling() {
         for (text, same) in [
-            ("Deb.Debian.ORG.", "deb.debian.org"),
+            ("Deb.Example.ORG.", "deb.example.org"),
             ("[::FFFF:10.0.0.1]", "10.0.0.1"),
             ("[2001:DB8:0::1]", "[2001:db8::1]"),
             ("10.0.0.1", "10.0.0.1"),
@@ -296,7 +296,7 @@ mod tests {
         use Scheme::{Http, Tunnel};
         let allow = list(
             &[
-                "deb.debian.org",
+                "deb.example.org",
                 "m.corp:8443",
                 "plain:80",
                 "10.1.2.3",
@@ -307,10 +307,10 @@ mod tests {
             &[],
         );
         for (authority, scheme) in [
-            ("deb.debian.org", Http),
-            ("DEB.debian.org.:80", Http),
-            ("user:secret@deb.debian.org", Http),
-            ("deb.debian.org:443", Tunnel),
+            ("deb.example.org", Http),
+            ("DEB.example.org.:80", Http),
+            ("user:secret@deb.example.org", Http),
+            ("deb.example.org:443", Tunnel),
             ("m.corp:8443", Http),
             ("m.corp:8443", Tunnel),
             ("10.1.2.3", Http),
@@ -320,11 +320,11 @@ mod tests {
         }
         for (authority, scheme, why) in [
             ("evil.org", Http, "evil.org is not"),
-            ("sub.deb.debian.org", Http, "sub.deb.debian.org is not"),
-            ("deb.debian.org@evil.org", Http, "evil.org is not"),
+            ("sub.deb.example.org", Http, "sub.deb.example.org is not"),
+            ("deb.example.org@evil.org", Http, "evil.org is not"),
             ("10.1.2.4", Http, "10.1.2.4 is not"),
-            ("deb.debian.org:8080", Http, "port 8080"),
-            ("deb.debian.org:22", Tunnel, "port 22"),
+            ("deb.example.org:8080", Http, "port 8080"),
+            ("deb.example.org:22", Tunnel, "port 22"),
             ("m.corp", Http, "port 80"),
             ("plain:80", Tunnel, "port 80"),
             ("127.0.0.1", Http, "loopback"),
