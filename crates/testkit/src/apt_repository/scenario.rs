@@ -108,11 +108,11 @@ fn base(version: &str) -> PackageSpec {
 }
 
 fn new_base() -> PackageSpec {
-    let helper = format!(
+    let turn = format!(
         "#!/bin/sh\nset -e\ndpkg-maintscript-helper dir_to_symlink {TURNING} {TURNED_TO} 1:1.1~ {BASE} -- \"$@\"\n"
     );
     let postinst = format!(
-        "{helper}{}mkdir -p /var/lib/copa-base\necho \"configured $1 $2\" >{STATE}\n",
+        "{turn}{}mkdir -p /var/lib/copa-base\necho \"configured $1 $2\" >{STATE}\n",
         set_capability()
     );
     base(NEW)
@@ -124,9 +124,9 @@ fn new_base() -> PackageSpec {
         .hard_link(PAIR[1], PAIR[0])
         .file_with_mode(SETUID, "#!/bin/sh\n", 0o4755)
         .file_with_mode(CAPABLE, "#!/bin/sh\n", 0o755)
-        .script(Script::Preinst, &helper)
+        .script(Script::Preinst, &turn)
         .script(Script::Postinst, &postinst)
-        .script(Script::Postrm, &helper)
+        .script(Script::Postrm, &turn)
 }
 
 /// Sets [`CAPABILITY`] with perl, which every Debian has; `setcap` is not in small images.
