@@ -16,6 +16,7 @@ mod memory;
 mod opened;
 mod options;
 mod owned;
+mod probe;
 mod proxy;
 mod ready;
 mod run;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use embedded::Embedded;
 pub use options::EngineOptions;
+pub use probe::{ProbeOptions, Rung, RungState, probe};
 
 /// What this engine is called.
 const NAME: &str = "embedded";

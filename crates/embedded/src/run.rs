@@ -114,6 +114,10 @@ impl Attempt {
         let steps =
             Steps { recipe: &self.recipe, context: &self.context, stop: &self.stop, egress: egress.as_ref() };
         let steps = steps.run(&mut sandbox);
+        if let Some(egress) = egress.as_ref().filter(|_| went_wrong(&steps)) {
+            // Perhaps because of what it was given, which the next run must not be given again.
+            egress.forget_given();
+        }
         let (made, syncs_suppressed) = (sandbox.made.clone(), sandbox.syncs_suppressed);
         let owned = std::mem::take(&mut sandbox.owned);
         // Nothing changes the upper any more.
@@ -193,6 +197,15 @@ struct Left {
     fetches: Vec<Fetch>,
     window: (i64, i64),
     syncs_suppressed: bool,
+}
+
+/// Whether a step did not do what it was to do, even one that may fail.
+fn went_wrong(steps: &Result<Vec<StepResult>, Broken>) -> bool {
+    match steps {
+        Ok(results) => results.iter().any(|result| result.exit.is_some_and(|exit| exit != 0)),
+        Err(Broken::Ended { why: Ended::Stopped, .. }) => false,
+        Err(_) => true,
+    }
 }
 
 fn has_network(step: &Step) -> bool {

@@ -14,7 +14,7 @@ const OPEN_FILES: u64 = 1024;
 const OWN_PID_MAX_SINCE: (u32, u32) = (6, 14);
 
 /// Limits of one process, inherited by all. A limit that is already lower stays. Bounding processes of uid 0 this way only
-/// works in a user namespace; outside, [`cap_processes`] and the control group of the supervisor do it.
+/// works in a user namespace; outside, [`cap_processes`] does it.
 pub(super) fn apply(processes_max: u32) {
     lower(Resource::Core, 0, 0);
     lower(Resource::Nofile, OPEN_FILES, OPEN_FILES_MAX);
@@ -30,9 +30,14 @@ fn lower(resource: Resource, soft: u64, hard: u64) {
     setrlimit(resource, Rlimit { current, maximum }).ok();
 }
 
+/// Whether [`cap_processes`] does anything on this kernel.
+pub(crate) fn processes_are_capped() -> bool {
+    release().is_some_and(|version| version >= OWN_PID_MAX_SINCE)
+}
+
 /// Bounds the numbers of processes of this process namespace, and with them the processes.
 pub(super) fn cap_processes(proc: impl AsFd, most: u32) {
-    if release().is_none_or(|version| version < OWN_PID_MAX_SINCE) {
+    if !processes_are_capped() {
         return;
     }
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;

@@ -19,11 +19,14 @@ mod seal;
 mod sysfs;
 pub(crate) mod unmounted;
 
+pub(crate) use limits::processes_are_capped;
 pub(crate) use place::times;
 use std::ffi::OsStr;
 
 /// First argument of the stage that makes the namespaces.
 pub(crate) const NAMESPACES: &str = "copa-sandbox-namespaces";
+/// First argument of the stage that tries what works.
+pub(crate) const PROBE: &str = "copa-sandbox-probe";
 /// First argument of the stage that is process 1.
 const INIT: &str = "copa-sandbox-init";
 
@@ -32,6 +35,7 @@ pub(crate) fn dispatch(word: &OsStr) {
     let code = match word.to_str() {
         Some(NAMESPACES) => namespaces::run(),
         Some(INIT) => init::run(),
+        Some(PROBE) => crate::probe::run_inside(),
         _ => return,
     };
     #[expect(clippy::exit, reason = "a stage is a whole process; nothing of its caller may run after it")]

@@ -2,7 +2,7 @@
 
 use super::{Output, Stop};
 use crate::{
-    failure::{Doing as _, Failure},
+    failure::{Blame, Doing as _, Failure},
     stage,
     wire::{Channel, Order, Owned, Report, Setup},
 };
@@ -14,6 +14,7 @@ use rustix::{
     time::Timespec,
 };
 use std::{
+    io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::Path,
     process::{Child, Command, Stdio},
@@ -50,6 +51,19 @@ pub(crate) enum Ended {
     Died,
     /// It says what it could not do.
     Failed(Failure),
+}
+
+impl Ended {
+    /// The same as something that could not be done.
+    pub(crate) fn into_failure(self, doing: &str) -> Failure {
+        let kind = match self {
+            Ended::Failed(failure) => return failure,
+            Ended::Stopped => io::ErrorKind::Interrupted,
+            Ended::TimedOut => io::ErrorKind::TimedOut,
+            Ended::Died => io::ErrorKind::UnexpectedEof,
+        };
+        Failure { blame: Blame::Host, doing: doing.to_owned(), errno: None, why: kind.to_string() }
+    }
 }
 
 /// A running sandbox.
@@ -224,7 +238,7 @@ impl From<Failure> for Ended {
 /// An answer that does not belong to the question.
 fn strange(report: &Report) -> Ended {
     let failure = Failure {
-        blame: crate::failure::Blame::Host,
+        blame: Blame::Host,
         doing: "understanding the sandbox".to_owned(),
         errno: None,
         why: format!("unexpected answer {report:?}"),

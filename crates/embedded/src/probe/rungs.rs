@@ -1,0 +1,186 @@
+//! The rungs that are tried as uid 0.
+
+use super::{Rung, RungState, place::Place};
+use crate::{
+    failure::{Doing as _, Failure},
+    host::{self, Mode},
+    memory,
+    seccomp::{Owners, assemble, rules},
+    supervise::{Sandbox, Start, Stop},
+    sys::{self, Fork},
+    upper::Upper,
+    wire::{Channel, Setup},
+};
+use rustix::{
+    fs::{CWD, OFlags, ResolveFlags, openat2, statvfs},
+    process::{WaitOptions, waitpid},
+    thread::{UnshareFlags, set_no_new_privs},
+};
+use std::path::{Path, PathBuf};
+
+/// Less than this and unpacking an image of usual size fails.
+const ROOM: u64 = 2 << 30;
+/// Enough for a sandbox that does nothing.
+const SMALL: u64 = 64 << 20;
+/// As in a run.
+const PROCESSES_MAX: u32 = 4096;
+
+/// All of them.
+pub(super) fn all(mode: Mode, folder: &Path) -> Vec<Rung> {
+    let mut rungs = vec![
+        needed("safe path resolution", openat2_works().map(|()| "openat2 works".into())),
+        needed("namespaces", namespaces().map(|()| "mount, process, network, IPC, host name".into())),
+        cache(folder),
+        lesser("changes in memory", changes_in_memory(), "changes go to the disk, which is slower"),
+    ];
+    if mode == Mode::SingleId {
+        let answered = in_child(listening).map(|()| "a filter hands calls to us".into());
+        rungs.push(needed("emulated owners", answered));
+    }
+    rungs.push(needed("sandbox", sandbox(mode, folder)));
+    rungs.push(lesser(
+        "bound on processes",
+        bound_on_processes(mode),
+        "a fork bomb is bounded by memory only",
+    ));
+    rungs
+}
+
+fn needed(name: &str, found: Result<String, Failure>) -> Rung {
+    match found {
+        Ok(detail) => rung(name, RungState::Ok, detail, ""),
+        Err(failure) => rung(name, RungState::Missing, failure.to_string(), &host::remedy()),
+    }
+}
+
+fn lesser(name: &str, found: Result<String, Failure>, otherwise: &str) -> Rung {
+    match found {
+        Ok(detail) => rung(name, RungState::Ok, detail, ""),
+        Err(failure) => rung(name, RungState::Degraded, format!("{failure}; {otherwise}"), ""),
+    }
+}
+
+fn rung(name: &str, state: RungState, detail: String, remedy: &str) -> Rung {
+    Rung { name: name.to_owned(), state, detail, remedy: remedy.to_owned() }
+}
+
+fn openat2_works() -> Result<(), Failure> {
+    let mode = rustix::fs::Mode::empty();
+    openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, mode, ResolveFlags::NO_SYMLINKS)
+        .map(drop)
+        .doing("opening with openat2")
+}
+
+fn namespaces() -> Result<(), Failure> {
+    in_child(|| {
+        for (kind, name) in [
+            (UnshareFlags::NEWNS, "mount"),
+            (UnshareFlags::NEWPID, "process"),
+            (UnshareFlags::NEWNET, "network"),
+            (UnshareFlags::NEWIPC, "IPC"),
+            (UnshareFlags::NEWUTS, "host name"),
+        ] {
+            sys::unshare(kind).doing(&format!("making a {name} namespace"))?;
+        }
+        Ok(())
+    })
+}
+
+/// Whether the folder of the store can hold layers and changes.
+fn cache(folder: &Path) -> Rung {
+    let tried = Place::within(folder).and_then(|place| {
+        let upper = Upper::in_folder(place.folder("changes")?)?;
+        upper.changes()?;
+        let stat = statvfs(folder).doing("asking for room on the disk")?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    });
+    let shown = folder.display();
+    match tried {
+        Ok(free) if free < ROOM => {
+            let detail = format!("{shown}: {} MiB free", free >> 20);
+            rung(
+                "cache folder",
+                RungState::Degraded,
+                detail,
+                "free some room, or choose another folder with --cache-dir",
+            )
+        }
+        Ok(free) => rung("cache folder", RungState::Ok, format!("{shown}: {} GiB free", free >> 30), ""),
+        Err(failure) => {
+            let remedy = "choose a folder on a local disk with --cache-dir";
+            rung("cache folder", RungState::Missing, failure.to_string(), remedy)
+        }
+    }
+}
+
+fn changes_in_memory() -> Result<String, Failure> {
+    let too_little = || std::io::Error::other("too little memory is free");
+    let bytes = memory::bound(None).ok_or_else(too_little).doing("keeping changes in memory")?;
+    Upper::in_memory(bytes)?;
+    Ok(format!("up to {} MiB", bytes >> 20))
+}
+
+fn listening() -> Result<(), Failure> {
+    set_no_new_privs(true).doing("forbidding new privileges")?;
+    sys::install(&assemble(&rules(Owners::Emulated)), true)
+        .map(drop)
+        .doing("installing a filter with a listener")
+}
+
+/// A whole sandbox on an empty image: overlay, `/proc`, `/dev`, network, filter.
+fn sandbox(mode: Mode, folder: &Path) -> Result<String, Failure> {
+    let place = Place::within(folder)?;
+    let (layer, work) = (place.path.join("layer"), place.path.join("work"));
+    place.folder("layer")?;
+    let work_folder = place.folder("work")?;
+    let memory = Upper::in_memory(SMALL);
+    let (upper, where_to) = match memory {
+        Ok(upper) => (upper, "memory"),
+        Err(_) => (Upper::in_folder(work_folder)?, "the disk"),
+    };
+    let setup = Setup {
+        layers: vec![layer],
+        work,
+        user_attributes: mode != Mode::Root,
+        emulate_owners: mode == Mode::SingleId,
+        network: true,
+        processes_max: PROCESSES_MAX,
+        upper_in_memory: upper.mount().is_some(),
+        shown: false,
+    };
+    let stop = Stop::new().doing("starting a sandbox")?;
+    let helper = PathBuf::from("/proc/self/exe");
+    let start = Start { helper: &helper, setup, upper: upper.mount(), shown: None };
+    let sandbox = Sandbox::start(start, &stop).map_err(|ended| ended.into_failure("starting a sandbox"))?;
+    let syncs = if sandbox.syncs_suppressed { "syncs do nothing" } else { "syncs reach the disk" };
+    Ok(format!("stands; changes in {where_to}; {syncs}"))
+}
+
+fn bound_on_processes(mode: Mode) -> Result<String, Failure> {
+    if crate::stage::processes_are_capped() {
+        return Ok("by the process namespace".into());
+    }
+    if mode != Mode::Root {
+        return Ok("by a limit of the user namespace".into());
+    }
+    Err(std::io::Error::other("needs Linux 6.14 when run as the machine's root")).doing("bounding processes")
+}
+
+/// Does something that cannot be undone in a process of its own.
+fn in_child(what: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let doing = "trying in a process of its own";
+    let (ours, theirs) = Channel::pair().doing(doing)?;
+    match sys::fork_alone().doing(doing)? {
+        Fork::Child => {
+            let told = Channel::from(theirs).send(&what(), &[]);
+            #[expect(clippy::exit, reason = "the child of a fork must not run what its parent would")]
+            std::process::exit(i32::from(told.is_err()))
+        }
+        Fork::Parent(child) => {
+            drop(theirs);
+            let said = ours.expect::<Result<(), Failure>>(doing);
+            waitpid(Some(child), WaitOptions::empty()).doing(doing)?;
+            said?.0
+        }
+    }
+}
