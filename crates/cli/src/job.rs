@@ -8,6 +8,7 @@ use crate::{
     host, output,
     settings::{Certificates, Settings, absolute},
     stop::Stop,
+    stored_source::StoredFirst,
     target::{Delivery, delivery},
     ui::{Progress, Style, paint::Paint},
     wiring,
@@ -153,6 +154,7 @@ impl<'a> Job<'a> {
         let source = source.map_err(|e| {
             Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
         })?;
+        let source = Arc::new(StoredFirst { store: store.clone(), source });
         let target = match &self.delivery {
             Some((delivery, overwrite)) => {
                 let destination = wiring::destination(&connections, delivery, *overwrite).await?;

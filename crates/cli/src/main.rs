@@ -13,6 +13,7 @@ mod output;
 mod reference_docs;
 mod settings;
 mod stop;
+mod stored_source;
 mod target;
 mod ui;
 mod wiring;
