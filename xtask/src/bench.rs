@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use testkit::workspace;
 
 pub const HELP: &str = "
 measure time and memory against the floor, in one run
@@ -71,7 +70,6 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let rows = bench.rows()?;
     table::lines(&measure::cells(&rows)).iter().for_each(|line| println!("{line}"));
     if let Some(path) = json {
-        let path = workspace::root().join(path);
         let document =
             json!({ "runs": bench.request.runs, "rows": rows.iter().map(Row::json).collect::<Vec<Value>>() });
         fs::write(&path, format!("{document:#}\n")).map_err(Failure::file(&path))?;

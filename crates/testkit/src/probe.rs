@@ -51,7 +51,8 @@ pub fn programs(programs: &[&str]) -> Result<(), String> {
 pub fn debian_roots() -> Result<(), String> {
     tools::need(&["mmdebstrap", "dpkg", "apt-get"])?;
     if effective_uid() != Some(0) {
-        user_namespace()?;
+        let user = argv("id", ["-un"]).text().map_err(|error| error.to_string())?;
+        user_namespace().and_then(|()| subordinate_ids(user.trim()))?;
     }
     mirror::Mirror::of_this_machine().map(drop).map_err(|error| error.to_string())
 }
