@@ -14,7 +14,7 @@ impl Destination for Both {
         let first = self.0.write(request).await?;
         let second = self.1.write(request).await?;
         Ok(Receipt {
-            reference: format!("{}, {}", second.reference, first.reference),
+            reference: second.reference,
             digest: second.digest,
             bytes_uploaded: first.bytes_uploaded + second.bytes_uploaded,
             base_bytes_uploaded: first.base_bytes_uploaded + second.base_bytes_uploaded,

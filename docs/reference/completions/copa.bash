@@ -22,6 +22,9 @@ _copa() {
             copa,completion)
                 cmd="copa__subcmd__completion"
                 ;;
+            copa,doctor)
+                cmd="copa__subcmd__doctor"
+                ;;
             copa,generate-docs)
                 cmd="copa__subcmd__generate__subcmd__docs"
                 ;;
@@ -58,6 +61,9 @@ _copa() {
             copa__subcmd__help,completion)
                 cmd="copa__subcmd__help__subcmd__completion"
                 ;;
+            copa__subcmd__help,doctor)
+                cmd="copa__subcmd__help__subcmd__doctor"
+                ;;
             copa__subcmd__help,generate-docs)
                 cmd="copa__subcmd__help__subcmd__generate__subcmd__docs"
                 ;;
@@ -83,7 +89,7 @@ _copa() {
 
     case "${cmd}" in
         copa)
-            opts="-h -V --debug --cache-dir --help --version patch plan cache completion generate-docs help"
+            opts="-h -V --debug --cache-dir --help --version patch plan doctor cache completion generate-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -236,6 +242,24 @@ _copa() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        copa__subcmd__doctor)
+            opts="-h --json --debug --cache-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cache-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         copa__subcmd__generate__subcmd__docs)
             opts="-h --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -255,7 +279,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__help)
-            opts="patch plan cache completion generate-docs help"
+            opts="patch plan doctor cache completion generate-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -311,6 +335,20 @@ _copa() {
             return 0
             ;;
         copa__subcmd__help__subcmd__completion)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        copa__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

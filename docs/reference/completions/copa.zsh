@@ -96,6 +96,15 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
 ;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--json[Print JSON]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
 (cache)
 _arguments "${_arguments_options[@]}" : \
 '--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
@@ -203,6 +212,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (cache)
 _arguments "${_arguments_options[@]}" : \
 ":: :_copa__subcmd__help__subcmd__cache_commands" \
@@ -253,6 +266,7 @@ _copa_commands() {
     local commands; commands=(
 'patch:Patch an image\: install the fixed packages as one new layer' \
 'plan:Show what patching would do, without doing it' \
+'doctor:Show what the embedded engine can do on this host, and how to get what is missing' \
 'cache:Look at or clean the cache' \
 'completion:Print a shell completion script' \
 'generate-docs:Write the reference documentation' \
@@ -308,6 +322,11 @@ _copa__subcmd__completion_commands() {
     local commands; commands=()
     _describe -t commands 'copa completion commands' commands "$@"
 }
+(( $+functions[_copa__subcmd__doctor_commands] )) ||
+_copa__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa doctor commands' commands "$@"
+}
 (( $+functions[_copa__subcmd__generate-docs_commands] )) ||
 _copa__subcmd__generate-docs_commands() {
     local commands; commands=()
@@ -318,6 +337,7 @@ _copa__subcmd__help_commands() {
     local commands; commands=(
 'patch:Patch an image\: install the fixed packages as one new layer' \
 'plan:Show what patching would do, without doing it' \
+'doctor:Show what the embedded engine can do on this host, and how to get what is missing' \
 'cache:Look at or clean the cache' \
 'completion:Print a shell completion script' \
 'generate-docs:Write the reference documentation' \
@@ -347,6 +367,11 @@ _copa__subcmd__help__subcmd__cache__subcmd__prune_commands() {
 _copa__subcmd__help__subcmd__completion_commands() {
     local commands; commands=()
     _describe -t commands 'copa help completion commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__help__subcmd__doctor_commands] )) ||
+_copa__subcmd__help__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help doctor commands' commands "$@"
 }
 (( $+functions[_copa__subcmd__help__subcmd__generate-docs_commands] )) ||
 _copa__subcmd__help__subcmd__generate-docs_commands() {

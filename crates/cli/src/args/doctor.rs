@@ -2,7 +2,8 @@
 
 /// Show what the embedded engine can do on this host, and how to get what is missing
 ///
-/// Each thing the engine needs is tried by doing it. The exit code is 6 where the embedded engine cannot work here.
+/// Each thing that the engine needs, or makes use of, is tried by doing it. The exit code is 6 where the embedded engine
+/// cannot work here.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DoctorArgs {
     /// Print JSON

@@ -3,6 +3,7 @@
 mod cache;
 mod completion;
 mod docs;
+mod doctor;
 mod duration;
 mod patch;
 mod plan;
@@ -12,6 +13,7 @@ mod size;
 pub use cache::{CacheArgs, CacheCommand, ListArgs, PruneArgs};
 pub use completion::CompletionArgs;
 pub use docs::GenerateDocsArgs;
+pub use doctor::DoctorArgs;
 pub use duration::go_text;
 pub use patch::{PatchArgs, TargetArgs};
 pub use plan::PlanArgs;
@@ -51,6 +53,9 @@ Examples:
   # What would be done?
   copa plan -i registry.example/nginx:1.21.6 -r nginx.json
 
+  # What can this host do?
+  copa doctor
+
 Every flag can also be set as environment variable (--cache-dir as COPA_CACHE_DIR) or in the configuration file.";
 
 /// Settings of every command.
@@ -72,6 +77,7 @@ pub struct GlobalArgs {
 pub enum Command {
     Patch(Box<PatchArgs>),
     Plan(Box<PlanArgs>),
+    Doctor(DoctorArgs),
     Cache(CacheArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]

@@ -2,6 +2,7 @@
 
 mod cache;
 mod completion;
+mod doctor;
 mod generate_docs;
 mod patch;
 
@@ -47,6 +48,7 @@ fn dispatch(command: &Command, cli: &Cli, environment: &Environment) -> Result<e
     match command {
         Command::Patch(args) => patch::patch(args, &settings()?),
         Command::Plan(args) => patch::plan(args, &settings()?),
+        Command::Doctor(args) => doctor::run(args, &settings()?),
         Command::Cache(args) => cache::run(&args.command, &settings()?).map(|()| exit::OK),
         Command::Completion(args) => completion::run(args).map(|()| exit::OK),
         Command::GenerateDocs(args) => generate_docs::run(args).map(|()| exit::OK),

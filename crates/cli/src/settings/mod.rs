@@ -61,6 +61,8 @@ pub struct Settings {
     pub terminal: bool,
     /// Colours on standard error.
     pub paint: Paint,
+    /// Colours on standard output.
+    pub paint_stdout: Paint,
     /// Upstream proxies.
     pub proxy: ProxySettings,
     /// The time that newer times become.
@@ -89,11 +91,8 @@ impl Settings {
             debug: global.debug,
             cache_dir: absolute(&cache_dir)?,
             terminal,
-            paint: Paint(
-                terminal
-                    && environment.os("NO_COLOR").is_none()
-                    && environment.os("TERM").is_none_or(|t| t != "dumb"),
-            ),
+            paint: Paint(terminal && colours(environment)),
+            paint_stdout: Paint(io::stdout().is_terminal() && colours(environment)),
             proxy: ProxySettings {
                 http_proxy: environment.either_case("http_proxy"),
                 https_proxy: environment.either_case("https_proxy"),
@@ -157,6 +156,10 @@ pub fn bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
         true => Err(io::Error::other(format!("larger than {max} bytes"))),
         false => Ok(content),
     }
+}
+
+fn colours(environment: &Environment) -> bool {
+    environment.os("NO_COLOR").is_none() && environment.os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn source_date_epoch(environment: &Environment) -> Result<Option<i64>, Failure> {

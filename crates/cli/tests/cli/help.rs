@@ -9,6 +9,7 @@ fn help_is_as_kept() {
         ("help", &["--help"][..]),
         ("help-patch", &["patch", "--help"]),
         ("help-plan", &["help", "plan"]),
+        ("help-doctor", &["doctor", "--help"]),
         ("help-cache", &["cache", "--help"]),
         ("help-cache-prune", &["cache", "prune", "--help"]),
         ("help-completion", &["completion", "-h"]),

@@ -4,6 +4,7 @@
 
 mod cache;
 mod docs;
+mod doctor;
 mod harness;
 mod help;
 mod reports;
