@@ -8,14 +8,14 @@ use std::{
     net::TcpListener,
     os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr, unix::net::UnixListener},
 };
-use support::{Bed, Files, exec, in_each_mode, recipe};
+use support::{Bed, Files, exec, in_each_mode_and_user, recipe};
 
 /// Fewer tries than this mean that the program did not come to its end.
 const TRIES: usize = 150;
 
 #[test]
 fn nothing_is_gained() {
-    in_each_mode("nothing_is_gained", || {
+    in_each_mode_and_user("nothing_is_gained", || {
         let bed = Bed::new();
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         server.set_nonblocking(true).unwrap();
@@ -42,7 +42,7 @@ fn nothing_is_gained() {
 
 #[test]
 fn our_own_program_cannot_be_written_to() {
-    in_each_mode("our_own_program_cannot_be_written_to", || {
+    in_each_mode_and_user("our_own_program_cannot_be_written_to", || {
         let bed = Bed::new();
         // The kernel runs what `/proc/self/exe` is when a script of the image names it: process 1, which is us.
         let image = Files::guest().file("/usr/bin/apt-get", 0o755, b"#!/proc/self/exe own\n");

@@ -3,11 +3,11 @@
 mod support;
 
 use embedded::{ProbeOptions, RungState, host::Mode, probe};
-use support::{Bed, in_each_mode};
+use support::{Bed, in_each_mode_and_user};
 
 #[test]
 fn every_rung_is_tried_and_nothing_stays() {
-    in_each_mode("every_rung_is_tried_and_nothing_stays", || {
+    in_each_mode_and_user("every_rung_is_tried_and_nothing_stays", || {
         let bed = Bed::new();
         let cache = bed.folder.path().join("not/there/yet");
         let rungs = probe(&ProbeOptions { helper: bed.options.helper.clone(), cache });

@@ -6,14 +6,14 @@ mod support;
 
 use engine::{Context, Error, Look, Step, StepResult, When};
 use std::time::{Duration, Instant};
-use support::{Bed, Files, changed, exec, guest, in_each_mode, recipe, text};
+use support::{Bed, Files, changed, exec, guest, in_each_mode, in_each_mode_and_user, recipe, text};
 
 /// Longest time that ending a sandbox may take.
 const SOON: Duration = Duration::from_secs(2);
 
 #[test]
 fn output_exit_codes_and_changes() {
-    in_each_mode("output_exit_codes_and_changes", || {
+    in_each_mode_and_user("output_exit_codes_and_changes", || {
         let bed = Bed::new();
         let below = Files::guest()
             .file("/etc/old", 0o644, b"old")
@@ -201,7 +201,7 @@ fn many_layers_make_one_root() {
 
 #[test]
 fn what_does_not_fit_into_memory_goes_to_the_disk() {
-    in_each_mode("what_does_not_fit_into_memory_goes_to_the_disk", || {
+    in_each_mode_and_user("what_does_not_fit_into_memory_goes_to_the_disk", || {
         let mut bed = Bed::new();
         bed.options.memory_bytes_max = Some(64 << 20);
         let fill = |mebibytes| {
@@ -223,7 +223,7 @@ fn what_does_not_fit_into_memory_goes_to_the_disk() {
 
 #[test]
 fn owners_and_modes_are_kept() {
-    in_each_mode("owners_and_modes_are_kept", || {
+    in_each_mode_and_user("owners_and_modes_are_kept", || {
         let bed = Bed::new();
         let base = Files::guest()
             .file("/below", 0o4755, b"x")

@@ -18,7 +18,8 @@ use layer::{Change, Entry, EntryPath, Kind, TarWriter};
 use oci::{Descriptor, DiffId, Digest, Image, media_type};
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     process::Command,
     sync::Arc,
     time::Duration,
@@ -35,23 +36,42 @@ pub fn in_each_mode(test: &str, body: fn()) {
         return body();
     }
     for mode in ["root", "user", "single"] {
-        let mut run = Command::new(STAGE);
-        run.args(["enter", mode]).arg(std::env::current_exe().unwrap()).args([
-            "--exact",
-            test,
-            "--nocapture",
-        ]);
-        let output = run.env(INSIDE, mode).output().unwrap();
-        let said =
-            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() && said.contains("engine is unavailable") {
-            eprintln!(
-                "skipped: {test} in mode {mode}: {}",
-                said.lines().find(|l| l.contains("unavailable")).unwrap()
-            );
-            continue;
-        }
-        assert!(output.status.success() && said.contains("1 passed"), "{test} in mode {mode}:\n{said}");
+        judge(test, mode, Command::new(STAGE).args(["enter", mode]));
+    }
+}
+
+/// The same, and from an ordinary user too.
+pub fn in_each_mode_and_user(test: &str, body: fn()) {
+    in_each_mode(test, body);
+    if std::env::var_os(INSIDE).is_some() {
+        return;
+    }
+    let reachable =
+        |path: &Path| path.ancestors().all(|p| p.metadata().unwrap().permissions().mode() & 1 == 1);
+    let known = ["/etc/subuid", "/etc/subgid"].iter().all(|file| Path::new(file).exists());
+    if !rustix::process::geteuid().is_root() || !reachable(Path::new(STAGE)) || !known {
+        eprintln!(
+            "skipped: {test} as an ordinary user: needs root, and a build folder that everybody may read"
+        );
+        return;
+    }
+    let ids = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&ids, "nobody:200000:65536\n").unwrap();
+    std::fs::set_permissions(&ids, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for mode in ["user", "single"] {
+        judge(test, mode, Command::new(STAGE).arg("ordinary").arg(ids.path()).arg(mode));
+    }
+}
+
+fn judge(test: &str, mode: &str, run: &mut Command) {
+    let run = run.arg(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+    let output = run.env(INSIDE, mode).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let refused = said.lines().find(|l| l.contains("engine is unavailable"));
+    match (output.status.success(), refused) {
+        (false, Some(refused)) => eprintln!("skipped: {test} in mode {mode}: {refused}"),
+        (success, _) => assert!(success && said.contains("1 passed"), "{test} in mode {mode}:\n{said}"),
     }
 }
 
