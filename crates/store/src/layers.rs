@@ -293,7 +293,12 @@ impl Store {
         }
         syncfs(&self.inner.layers).map_err(|e| Error::io("syncing", &self.layers_path(), e))?;
         for (name, meta) in unsettled {
-            write_meta(&self.inner.layers, &name, &LayerMeta { synced: true, ..meta }, &self.layers_path())?;
+            let synced = LayerMeta { synced: true, ..meta };
+            match write_meta(&self.inner.layers, &name, &synced, &self.layers_path()) {
+                // Another run has removed it since.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                written => written?,
+            }
         }
         Ok(())
     }
@@ -322,7 +327,11 @@ fn write_record(temp: &TempDir, record: &Record) -> Result<(), Error> {
     written.map_err(|e| Error::io("writing", &temp.path().join("layer/record"), e))
 }
 
-/// Writes a layer's note whole or not at all.
+/// Number of the next note that is written.
+static NOTES: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a layer's note whole or not at all. Until it is whole it has a name that nobody else uses, because several runs
+/// write the same note at once.
 fn write_meta(
     parent: impl rustix::fd::AsFd,
     layer: &str,
@@ -330,7 +339,8 @@ fn write_meta(
     shown: &Path,
 ) -> Result<(), Error> {
     let shown = shown.join(layer).join(META);
-    let (new, name) = (format!("{layer}/{META}.new"), format!("{layer}/{META}"));
+    let number = NOTES.fetch_add(1, Ordering::Relaxed);
+    let (new, name) = (format!("{layer}/{META}.{}-{number}", std::process::id()), format!("{layer}/{META}"));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fail = |e: io::Error| Error::io("writing", &shown, e);
     let file = openat(&parent, &new, flags, Mode::RUSR | Mode::WUSR).map_err(|e| fail(e.into()))?;

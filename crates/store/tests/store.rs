@@ -442,3 +442,24 @@ fn adding_keeps_to_the_size_bound() {
     }
     assert_eq!(store.usage().unwrap().layers, 1000);
 }
+
+#[test]
+fn several_runs_settle_at_once() {
+    let fixture = layer(b"content");
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        drop(add(&store, &fixture).unwrap());
+        let together = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let store = open(dir.path());
+                    together.wait();
+                    store.settle().unwrap();
+                    assert!(store.layer(&fixture.diff_id).unwrap().is_some());
+                });
+            }
+        });
+    }
+}
