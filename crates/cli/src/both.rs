@@ -36,3 +36,56 @@ impl Destination for Both {
         format!("{}, {}", self.1.name(), self.0.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use endpoint::{LayoutDestination, LayoutSource};
+    use engine::CancellationToken;
+    use oci::{Descriptor, DiffId, Image, media_type};
+    use serde_json::json;
+    use std::path::Path;
+
+    /// An image of one new layer.
+    fn image(layer: &[u8]) -> Image {
+        let config = json!({"os": "linux", "architecture": "amd64",
+            "rootfs": {"type": "layers", "diff_ids": [DiffId(Digest::of(layer)).to_string()]}});
+        let config = serde_json::to_vec(&config).unwrap();
+        let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
+            "config": Descriptor::of(media_type::OCI_CONFIG, &config),
+            "layers": [Descriptor::of(media_type::OCI_LAYER, layer)]});
+        Image::new(serde_json::to_vec(&manifest).unwrap(), None, config).unwrap()
+    }
+
+    fn layout(dir: &Path) -> Arc<dyn Destination> {
+        Arc::new(LayoutDestination::new(dir.to_owned(), Some("x".to_owned()), false))
+    }
+
+    #[tokio::test]
+    async fn both_get_the_image_and_the_second_gives_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("layer"), b"layer").unwrap();
+        let (image, both) = (image(b"layer"), Both(layout(&at("first")), layout(&at("second"))));
+        let source = LayoutSource::new(at("none"), None);
+        let request = WriteRequest {
+            image: &image,
+            base_layers: 0,
+            source: &source,
+            new_blob: &at("layer"),
+            progress: &|_, _, _| (),
+            cancel: &CancellationToken::new(),
+        };
+        let receipt = both.write(&request).await.unwrap();
+        assert_eq!(receipt.reference, format!("oci:{}:x", at("second").display()));
+        assert_eq!(receipt.digest, image.descriptor.digest);
+        for name in ["first", "second"] {
+            assert_eq!(
+                layout(&at(name)).current().await.unwrap().as_ref(),
+                Some(&image.descriptor.digest),
+                "{name}"
+            );
+        }
+        assert!(both.wants_base_blobs());
+    }
+}

@@ -91,3 +91,42 @@ pub fn allowed_hosts(hosts: &[String]) -> Result<Vec<HostRule>, Failure> {
     };
     hosts.iter().map(rule).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{args::GlobalArgs, settings::environment::Environment};
+
+    fn settings(auth_file: &str) -> Settings {
+        let global = GlobalArgs { debug: false, cache_dir: Some("/c".into()) };
+        let pairs = [("REGISTRY_AUTH_FILE", auth_file), ("PATH", "/bin:relative")];
+        Settings::resolve(&global, &Environment::of(pairs)).unwrap()
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_read_are_an_error_and_none_are_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("auth.json");
+        let found = || credentials(&settings(file.to_str().unwrap()));
+        assert!(found().is_ok());
+        std::fs::write(&file, r#"{"auths": {"reg.example": {"auth": "dTpw"}}}"#).unwrap();
+        assert!(found().is_ok());
+        std::fs::write(&file, "{\"auths\": \"secret-word\"").unwrap();
+        let failure = found().unwrap_err();
+        assert!(failure.what.contains("auth.json"), "{failure}");
+        assert!(!failure.to_string().contains("secret-word"), "{failure}");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert_eq!(found().unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        let hosts =
+            |texts: &[&str]| allowed_hosts(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
+        assert_eq!(hosts(&["localhost:3142", "mirror.example", "10.0.0.1", "[::1]:80"]).unwrap().len(), 4);
+        for text in ["", "a b", "http://a/", "a:99999", "0x7f.1", "*"] {
+            assert!(hosts(&[text]).is_err(), "{text}");
+        }
+    }
+}
