@@ -84,6 +84,7 @@ impl Attempt {
         lower::restore(&upper, &outcome.made).map_err(errors::of_work)?;
         match outcome.steps {
             Err(Broken::Ended { why: Ended::Stopped, .. }) => Err(Error::Cancelled),
+            Err(Broken::Ended { why: Ended::DiskFull, .. }) => Ok(None),
             Err(_) if upper.is_full() => Ok(None),
             Err(broken) => Err(error_of(broken, outcome.fetches)),
             Ok(steps) => {
@@ -108,6 +109,7 @@ impl Attempt {
             setup: self.setup(upper, work),
             upper: upper.mount(),
             shown: shown.as_ref().map(|s| s.as_fd()),
+            disk: upper.disk(),
         };
         let mut sandbox = Sandbox::start(start, &self.stop).map_err(not_started)?;
         let egress = sandbox.listener.take().map(|l| self.egress(TcpListener::from(l))).transpose()?;
@@ -216,7 +218,7 @@ fn not_started(ended: Ended) -> Error {
     match ended {
         Ended::Stopped => Error::Cancelled,
         Ended::Failed(failure) => errors::of_setup(failure),
-        Ended::TimedOut | Ended::Died => {
+        Ended::TimedOut | Ended::Died | Ended::DiskFull => {
             let source = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
             errors::io("starting a sandbox", source)
         }
@@ -228,6 +230,7 @@ fn error_of(broken: Broken, fetches: Vec<Fetch>) -> Error {
         Broken::Failed { title, exit, tail } => Error::StepFailed { title, exit, tail, fetches },
         Broken::Ended { title, limit, why } => match why {
             Ended::Stopped => Error::Cancelled,
+            Ended::DiskFull => Error::Limit(format!("the disk is full during \"{title}\"")),
             Ended::TimedOut => Error::TimedOut { title, limit },
             Ended::Died => {
                 Error::Limit(format!("the sandbox was killed during \"{title}\"; most likely memory ran out"))

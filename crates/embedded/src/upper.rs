@@ -70,6 +70,11 @@ impl Upper {
         self.in_memory.then(|| self.folder.as_fd())
     }
 
+    /// A folder on the disk that it takes room of, where it does.
+    pub(crate) fn disk(&self) -> Option<OwnedFd> {
+        if self.in_memory { None } else { self.folder.try_clone().ok() }
+    }
+
     /// Whether there is no room any more, for content or for files.
     pub(crate) fn is_full(&self) -> bool {
         fstatvfs(&self.folder).is_ok_and(|s| {

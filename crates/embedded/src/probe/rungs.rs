@@ -150,7 +150,7 @@ fn sandbox(mode: Mode, folder: &Path) -> Result<String, Failure> {
     };
     let stop = Stop::new().doing("starting a sandbox")?;
     let helper = PathBuf::from("/proc/self/exe");
-    let start = Start { helper: &helper, setup, upper: upper.mount(), shown: None };
+    let start = Start { helper: &helper, setup, upper: upper.mount(), shown: None, disk: None };
     let sandbox = Sandbox::start(start, &stop).map_err(|ended| ended.into_failure("starting a sandbox"))?;
     let syncs = if sandbox.syncs_suppressed { "syncs do nothing" } else { "syncs reach the disk" };
     Ok(format!("stands; changes in {where_to}; {syncs}"))

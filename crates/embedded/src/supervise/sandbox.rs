@@ -8,6 +8,7 @@ use crate::{
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::fstatvfs,
     io::Errno,
     pipe::{PipeFlags, pipe_with},
     process::{Signal, pidfd_send_signal},
@@ -25,6 +26,10 @@ use std::{
 const START_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for what must come at once: the end of output whose writers are dead.
 const SOON: Duration = Duration::from_secs(2);
+/// What a run leaves free on the host's disk, which others need too.
+const DISK_RESERVE: u64 = 256 << 20;
+/// How often the disk is looked at: no disk takes what is left in that time.
+const DISK_WATCH: Duration = Duration::from_millis(100);
 /// Bytes of output read at a time.
 const CHUNK: usize = 64 << 10;
 
@@ -38,6 +43,8 @@ pub(crate) struct Start<'a> {
     pub upper: Option<BorrowedFd<'a>>,
     /// Files to show.
     pub shown: Option<BorrowedFd<'a>>,
+    /// A folder of the disk that changes go to, where they do.
+    pub disk: Option<OwnedFd>,
 }
 
 /// Why a sandbox gave no answer, or not the one hoped for.
@@ -47,6 +54,8 @@ pub(crate) enum Ended {
     Stopped,
     /// It took too long.
     TimedOut,
+    /// It was about to fill the host's disk.
+    DiskFull,
     /// It died, by itself or by the kernel's hand.
     Died,
     /// It says what it could not do.
@@ -60,6 +69,7 @@ impl Ended {
             Ended::Failed(failure) => return failure,
             Ended::Stopped => io::ErrorKind::Interrupted,
             Ended::TimedOut => io::ErrorKind::TimedOut,
+            Ended::DiskFull => io::ErrorKind::StorageFull,
             Ended::Died => io::ErrorKind::UnexpectedEof,
         };
         Failure { blame: Blame::Host, doing: doing.to_owned(), errno: None, why: kind.to_string() }
@@ -71,6 +81,7 @@ pub(crate) struct Sandbox {
     outer: Child,
     init: Option<OwnedFd>,
     control: Channel,
+    disk: Option<OwnedFd>,
     /// Folders at the top of the root made for mounts.
     pub made: Vec<String>,
     /// Whether syncs do nothing inside.
@@ -84,6 +95,7 @@ pub(crate) struct Sandbox {
 /// What is listened to while waiting for a report.
 struct Watch<'w, 'o> {
     stop: &'w Stop,
+    disk: Option<&'w OwnedFd>,
     deadline: Instant,
     output: Option<(OwnedFd, &'w mut Output<'o>)>,
 }
@@ -105,6 +117,7 @@ impl Sandbox {
             outer,
             init: None,
             control,
+            disk: start.disk,
             made: Vec::new(),
             syncs_suppressed: false,
             listener: None,
@@ -119,7 +132,8 @@ impl Sandbox {
     fn stand(&mut self, stop: &Stop) -> Result<(), Ended> {
         let deadline = Instant::now() + START_MAX;
         loop {
-            let (report, with) = self.next(&mut Watch { stop, deadline, output: None })?;
+            let (report, with) =
+                self.next(&mut Watch { stop, disk: self.disk.as_ref(), deadline, output: None })?;
             match report {
                 Report::Born => self.init = with.into_iter().next(),
                 Report::Up { made, syncs_suppressed } => {
@@ -143,7 +157,12 @@ impl Sandbox {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).doing("making a pipe for output")?;
         self.control.send(order, &[write.as_fd()]).doing("ordering a step")?;
         drop(write);
-        let mut watch = Watch { stop, deadline: Instant::now() + timeout, output: Some((read, output)) };
+        let mut watch = Watch {
+            stop,
+            disk: self.disk.as_ref(),
+            deadline: Instant::now() + timeout,
+            output: Some((read, output)),
+        };
         let code = loop {
             match self.next(&mut watch)?.0 {
                 Report::Owned(some) => self.owned.extend(some),
@@ -162,7 +181,7 @@ impl Sandbox {
     pub(crate) fn file(&mut self, order: &Order, with: &[BorrowedFd<'_>], stop: &Stop) -> Result<(), Ended> {
         self.control.send(order, with).doing("ordering a step")?;
         let deadline = Instant::now() + START_MAX;
-        match self.next(&mut Watch { stop, deadline, output: None })?.0 {
+        match self.next(&mut Watch { stop, disk: self.disk.as_ref(), deadline, output: None })?.0 {
             Report::Done => Ok(()),
             other => Err(strange(&other)),
         }
@@ -182,7 +201,13 @@ impl Sandbox {
 impl Watch<'_, '_> {
     /// Waits for anything, and takes output; whether there is something on the channel.
     fn listen(&mut self, control: Option<&Channel>) -> Result<bool, Ended> {
-        let left = self.deadline.checked_duration_since(Instant::now()).ok_or(Ended::TimedOut)?;
+        let mut left = self.deadline.checked_duration_since(Instant::now()).ok_or(Ended::TimedOut)?;
+        if let Some(disk) = self.disk {
+            if fstatvfs(disk).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) < DISK_RESERVE) {
+                return Err(Ended::DiskFull);
+            }
+            left = left.min(DISK_WATCH);
+        }
         let left = Timespec::try_from(left).map_err(|_| Ended::TimedOut)?;
         let mut all = vec![PollFd::new(self.stop, PollFlags::IN)];
         let output = self.output.as_ref().map(|(pipe, _)| pipe);

@@ -28,6 +28,7 @@ fn run(words: &[&str]) -> std::io::Result<()> {
         ["fail", code] => std::process::exit(number(code) as i32),
         ["environment"] => std::env::vars().for_each(|(k, v)| println!("{k}={v}")),
         ["sleep", seconds] => std::thread::sleep(Duration::from_secs(number(seconds))),
+        ["wait"] => wait(),
         ["daemon"] => drop(Command::new("/guest").args(["sleep", "1000"]).stdout(Stdio::inherit()).spawn()?),
         ["processes"] => list("/proc", |name| name.parse::<u32>().is_ok())?,
         ["list", folder] => list(folder, |_| true)?,
@@ -52,6 +53,12 @@ fn run(words: &[&str]) -> std::io::Result<()> {
         other => panic!("unknown order {other:?}"),
     }
     Ok(())
+}
+
+/// Says its number, and waits for its end.
+fn wait() {
+    println!("{}", std::process::id());
+    std::thread::sleep(Duration::from_secs(600));
 }
 
 fn number(text: &str) -> u64 {
