@@ -4,7 +4,7 @@ use crate::{
     Answer, Error, Event, Phase,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     lineage::{self, Lineage, Origin, PatchFacts},
-    observe::{Counted, Observed, observe},
+    observe::{Counted, Downloads, Observed, observe},
     record,
     result::{ImageRecord, PatchedRecord, ResultDocument, Status},
 };
@@ -130,9 +130,16 @@ impl Patcher {
             blobs: request.source.clone(),
             keep_blobs: request.target.as_ref().is_some_and(|t| t.destination.wants_base_blobs()),
         };
-        let context = self.context();
+        let downloads = Arc::new(Downloads::default());
+        let (told, noted) = (self.context(), downloads.clone());
+        let events = move |event: engine::Event| {
+            noted.note(&event);
+            (told.events)(event);
+        };
+        let context = Context { events: Arc::new(events), cancel: self.cancel.clone() };
         let opened = async { self.engine.open(open, &context).await.map_err(|e| self.engine_error(e)) };
         let root = self.timed(Phase::Pull, document, opened).await?;
+        document.counters.base_bytes_downloaded = downloads.bytes();
         let observed = observe(root.tree(), &request.name, self.engine.name())?;
         let os = &observed.facts.inventory.os;
         document.image = ImageRecord {

@@ -1,12 +1,16 @@
-//! Reads what must be known of an image before planning: distribution, adapter, facts. And counts what packing asks of
-//! the base.
+//! Reads what must be known of an image before planning: distribution, adapter, facts. And counts what is asked of the base:
+//! bytes downloaded, directories listed.
 
 use crate::Error;
 use adapter::{Adapter, Facts};
 use layer::{Entry, EntryPath, Tree};
 use std::{
+    collections::BTreeMap,
     io::Read,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The adapter for an image, and what it learned of it.
@@ -55,5 +59,45 @@ impl Tree for Counted<'_> {
     fn list(&self, path: &EntryPath, max_names: usize) -> Result<Vec<Vec<u8>>, layer::Error> {
         self.lists.fetch_add(1, Ordering::Relaxed);
         self.tree.list(path, max_names)
+    }
+}
+
+/// Compressed bytes of layers that were downloaded, as the engine's events tell.
+#[derive(Default)]
+pub(crate) struct Downloads(Mutex<BTreeMap<oci::Digest, u64>>);
+
+impl Downloads {
+    pub(crate) fn note(&self, event: &engine::Event) {
+        if let engine::Event::Layer { digest, done, stage: engine::LayerStage::Pulling, .. } = event
+            && let Ok(mut layers) = self.0.lock()
+        {
+            let so_far = layers.entry(digest.clone()).or_default();
+            *so_far = (*so_far).max(*done);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().map_or(0, |layers| layers.values().sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::LayerStage;
+
+    #[test]
+    fn bytes_count_once_and_cached_layers_not_at_all() {
+        let downloads = Downloads::default();
+        for (name, done, stage) in [
+            ("a", 10, LayerStage::Pulling),
+            ("a", 30, LayerStage::Pulling),
+            ("a", 30, LayerStage::Ready),
+            ("b", 50, LayerStage::Cached),
+        ] {
+            let digest = oci::Digest::of(name.as_bytes());
+            downloads.note(&engine::Event::Layer { digest, done, total: 50, stage });
+        }
+        assert_eq!(downloads.bytes(), 30);
     }
 }
