@@ -26,6 +26,13 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The system refused.
+    pub(crate) fn host(doing: &str, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        let (errno, why) = (error.raw_os_error(), error.to_string());
+        Failure { blame: Blame::Host, doing: doing.to_owned(), errno, why }
+    }
+
     /// The image is not as it must be.
     pub(crate) fn image(item: impl Into<String>, why: impl Into<String>) -> Self {
         Failure { blame: Blame::Image, doing: item.into(), errno: None, why: why.into() }
@@ -46,10 +53,6 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: &str) -> Result<T, Failure> {
-        self.map_err(|error| {
-            let error = error.into();
-            let (errno, why) = (error.raw_os_error(), error.to_string());
-            Failure { blame: Blame::Host, doing: what.to_owned(), errno, why }
-        })
+        self.map_err(|error| Failure::host(what, error))
     }
 }

@@ -114,9 +114,5 @@ fn done(result: Result<(), Failure>) -> Report {
 }
 
 fn unexpected() -> Failure {
-    let kind = std::io::Error::from(std::io::ErrorKind::InvalidData);
-    match Err::<(), _>(kind).doing("understanding an order") {
-        Err(failure) => failure,
-        Ok(()) => unreachable!("an error stays one"),
-    }
+    Failure::host("understanding an order", std::io::Error::from(std::io::ErrorKind::InvalidData))
 }

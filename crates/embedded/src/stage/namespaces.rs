@@ -90,8 +90,5 @@ fn become_init(program: &OwnedFd, begin: &OwnedFd) -> Failure {
     rustix::io::retry_on_intr(|| rustix::io::read(begin, &mut [0; 1])).ok();
     let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     let error = Command::new(path).arg0("copa").arg(super::INIT).env_clear().exec();
-    match Err::<(), _>(error).doing("starting the first process of the sandbox") {
-        Err(failure) => failure,
-        Ok(()) => unreachable!("an error stays one"),
-    }
+    Failure::host("starting the first process of the sandbox", error)
 }
