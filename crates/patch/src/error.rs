@@ -43,6 +43,15 @@ pub enum Error {
         /// Every finding with its outcome.
         document: Box<ResultDocument>,
     },
+    /// What the package tool left is no image to deliver.
+    #[error("the package tool left image {name} broken")]
+    After {
+        /// The image as asked for.
+        name: String,
+        /// What the adapter said.
+        #[source]
+        source: adapter::Error,
+    },
     /// The patch layer could not be made.
     #[error("cannot make the patch layer")]
     Layer(#[source] layer::Error),

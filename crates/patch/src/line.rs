@@ -81,6 +81,8 @@ pub struct Settings {
 /// What is known once the image has been looked at.
 struct Subject {
     image: Image,
+    /// Digest of what its name leads to: of the index it was chosen from, where there is one.
+    name_digest: oci::Digest,
     /// Those of its entry in the index it was chosen from.
     annotations: BTreeMap<String, String>,
     origin: Origin,
@@ -118,7 +120,7 @@ impl Patcher {
     async fn subject(&self, request: &Request, document: &mut ResultDocument) -> Result<Subject, Error> {
         let source_error = |source| Error::Source { name: request.name.clone(), source };
         let resolve = async { request.source.image(&request.platform).await.map_err(source_error) };
-        let endpoint::SourceImage { image, annotations, .. } =
+        let endpoint::SourceImage { image, annotations, digest, .. } =
             self.timed(Phase::Resolve, document, resolve).await?;
         let origin = lineage::origin(&image);
         if let Origin::Disproved(why) = &origin {
@@ -150,7 +152,7 @@ impl Patcher {
             layers: image.layers.len() as u64,
             repatched: matches!(origin, Origin::Patched(_)),
         };
-        Ok(Subject { image, annotations, origin, root, observed })
+        Ok(Subject { image, name_digest: digest, annotations, origin, root, observed })
     }
 
     /// Tells the plan, and notes it.
@@ -214,7 +216,7 @@ impl Patcher {
         let Observed { adapter, facts } = &subject.observed;
         let after: Inventory = adapter
             .after(facts, &run.evidence)
-            .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
+            .map_err(|source| Error::After { name: request.name.clone(), source })?;
         let before = &facts.inventory;
         document.packages = record::packages(&plan::upgrades(before, &after));
         let settled = plan::settle(plan, before, &after, failed_step(run).as_deref());
@@ -393,12 +395,13 @@ impl Patcher {
 
 /// The plan for an image.
 fn make_plan(request: &Request, subject: &Subject) -> Result<Plan, Error> {
-    let facts = image_facts(&subject.image, &request.name);
+    let facts = image_facts(subject, &request.name);
     plan::make(request.findings.as_ref(), &subject.observed.facts.inventory, &facts, &request.policy)
         .map_err(Error::Plan)
 }
 
-fn image_facts(image: &Image, name: &str) -> plan::ImageFacts {
+fn image_facts(subject: &Subject, name: &str) -> plan::ImageFacts {
+    let image = &subject.image;
     let platform = image.platform();
     plan::ImageFacts {
         name: name.to_owned(),
@@ -406,6 +409,7 @@ fn image_facts(image: &Image, name: &str) -> plan::ImageFacts {
         variant: platform.variant,
         image_id: image.manifest.config.digest.to_string(),
         manifest_digest: image.descriptor.digest.to_string(),
+        name_digest: subject.name_digest.to_string(),
     }
 }
 

@@ -68,9 +68,10 @@ pub(crate) struct Downloads(Mutex<BTreeMap<oci::Digest, u64>>);
 
 impl Downloads {
     pub(crate) fn note(&self, event: &engine::Event) {
-        if let engine::Event::Layer { digest, done, stage: engine::LayerStage::Pulling, .. } = event
-            && let Ok(mut layers) = self.0.lock()
-        {
+        let engine::Event::Layer { digest, done, stage, .. } = event else { return };
+        let Ok(mut layers) = self.0.lock() else { return };
+        // A layer that is ready without having been pulled was in the store.
+        if *stage == engine::LayerStage::Pulling || layers.contains_key(digest) {
             let so_far = layers.entry(digest.clone()).or_default();
             *so_far = (*so_far).max(*done);
         }
@@ -92,12 +93,12 @@ mod tests {
         for (name, done, stage) in [
             ("a", 10, LayerStage::Pulling),
             ("a", 30, LayerStage::Pulling),
-            ("a", 30, LayerStage::Ready),
+            ("a", 50, LayerStage::Ready),
             ("b", 50, LayerStage::Cached),
         ] {
             let digest = oci::Digest::of(name.as_bytes());
             downloads.note(&engine::Event::Layer { digest, done, total: 50, stage });
         }
-        assert_eq!(downloads.bytes(), 30);
+        assert_eq!(downloads.bytes(), 50);
     }
 }

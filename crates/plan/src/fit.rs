@@ -133,7 +133,7 @@ fn platform(architecture: &str, variant: Option<&str>) -> (String, Option<String
 /// config, or scanning through a daemon that renames the id, changes one of the two.
 fn identity(findings: &Findings, image: &ImageFacts) -> Result<(), Error> {
     let said = identities(findings);
-    let ours = [image.image_id.as_str(), image.manifest_digest.as_str()];
+    let ours = [image.image_id.as_str(), image.manifest_digest.as_str(), image.name_digest.as_str()];
     if said.is_empty() || said.iter().any(|digest| ours.contains(digest)) {
         return Ok(());
     }
@@ -206,6 +206,7 @@ mod tests {
             variant: None,
             image_id: "sha256:id".into(),
             manifest_digest: "sha256:manifest".into(),
+            name_digest: "sha256:index".into(),
         }
     }
 

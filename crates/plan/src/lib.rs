@@ -38,6 +38,8 @@ pub struct ImageFacts {
     pub image_id: String,
     /// Digest of the manifest.
     pub manifest_digest: String,
+    /// Digest of what its name leads to: of the index it was chosen from, where there is one.
+    pub name_digest: String,
 }
 
 /// Why there is no plan.
