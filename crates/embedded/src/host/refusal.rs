@@ -44,7 +44,7 @@ pub(crate) fn remedy() -> String {
         );
     }
     if found.is_empty() {
-        found.push("run as root, or use a BuildKit daemon with `--engine buildkit`");
+        found.push("run as root");
     }
     format!("{}; `copa doctor` shows what works here", found.join("; "))
 }
