@@ -60,6 +60,9 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     if request.wants("docs", "examples") {
         outcomes.push(one::documentation()?);
     }
+    if outcomes.is_empty() {
+        return Err(Failure::new("no test has such a name"));
+    }
     report(&outcomes)
 }
 

@@ -156,8 +156,10 @@ fn spawn(folder: &Path, configuration: &Path) -> Result<Child, Error> {
     let log = folder.join("log");
     let output = File::create(&log).map_err(Error::io(&log))?;
     let errors = output.try_clone().map_err(Error::io(&log))?;
-    let mut command = Command::new(tools::find("docker-registry")?);
-    command.arg("serve").arg(configuration).stdin(Stdio::null()).stdout(output).stderr(errors);
+    // Where a test is killed, nobody drops what it has started; the kernel ends it then.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(tools::find("docker-registry")?).arg("serve");
+    command.arg(configuration).stdin(Stdio::null()).stdout(output).stderr(errors);
     command.spawn().map_err(Error::io("docker-registry"))
 }
 

@@ -64,8 +64,15 @@ impl Outcome {
 /// Runs a test.
 pub fn run(test: &Test<'_>) -> Outcome {
     let begun = Instant::now();
-    let mut command = Command::new(&test.binary.path);
-    command.args(["--exact", &test.name, "--nocapture"]).current_dir(&test.binary.folder);
+    // A test has a process group of its own, so that it can be ended with all that it has started; a Ctrl-C does not reach it
+    // there, but the end of this process does.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(&test.binary.path).args([
+        "--exact",
+        &test.name,
+        "--nocapture",
+    ]);
+    command.current_dir(&test.binary.folder);
     command.env("CARGO_MANIFEST_DIR", &test.binary.folder).env("CARGO_PKG_NAME", &test.binary.package);
     let (ended_well, stdout, stderr) = match bounded(&mut command) {
         Ok(ended) => ended,
