@@ -67,6 +67,7 @@ impl From<patch::Error> for Failure {
                     "a package repository may lag behind the advisory; --ignore-errors delivers what was reached",
                 ),
             ),
+            E::After { .. } => (Kind::Packages, None),
             E::Layer(source) => layer(source),
             E::Image(source) => image(source),
             E::Destination { source, .. } => endpoint(source, Kind::Destination),
