@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub const HELP: &str = "
-run the tests; ends with `N passed, N failed, N skipped`
+bring what tests need, and run them; ends with `N passed, N failed, N skipped` for each suite and for all
 
 Usage: cargo xtask test [--quick] [FILTER...]
 
@@ -27,6 +27,9 @@ tests of the crates), `cli` (the command line), `e2e` (whole runs on real images
   --quick   leave out the suites `e2e` and `docs`
   FILTER    only tests whose `suite crate::test` contains one of these words
 ";
+
+/// In the order they are told.
+const SUITES: [&str; 4] = ["rooms", "cli", "e2e", "docs"];
 
 /// What the arguments ask for.
 struct Request {
@@ -44,7 +47,7 @@ impl Request {
 
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let request = request(arguments)?;
-    setup::report_missing();
+    setup::ensure()?;
     let binaries = build::binaries()?;
     let mut tests = Vec::new();
     for binary in &binaries {
@@ -115,7 +118,7 @@ fn report(outcomes: &[Outcome]) -> Result<(), Failure> {
     print_skips(outcomes);
     print_failures(outcomes);
     let mut rows = vec![["suite", "passed", "failed", "skipped", "seconds"].map(str::to_owned).to_vec()];
-    for suite in ["rooms", "cli", "e2e", "docs"] {
+    for suite in SUITES {
         let of_suite: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.suite == suite).collect();
         if !of_suite.is_empty() {
             let [passed, failed, skipped] = totals(&of_suite);
@@ -130,6 +133,13 @@ fn report(outcomes: &[Outcome]) -> Result<(), Failure> {
         }
     }
     table::lines(&rows).iter().for_each(|line| println!("{line}"));
+    for suite in SUITES {
+        let of_suite: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.suite == suite).collect();
+        if !of_suite.is_empty() {
+            let [passed, failed, skipped] = totals(&of_suite);
+            println!("{suite}: {passed} passed, {failed} failed, {skipped} skipped");
+        }
+    }
     let [passed, failed, skipped] = totals(&outcomes.iter().collect::<Vec<_>>());
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     if failed > 0 { Err(Failure::new(format!("{failed} failed"))) } else { Ok(()) }

@@ -32,8 +32,15 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     report_all()
 }
 
+/// Brings what is missing and can be brought, then says what is missing still; what needs that is skipped, not failed.
+pub fn ensure() -> Result<(), Failure> {
+    install(&missing_tools())?;
+    report_missing();
+    Ok(())
+}
+
 /// What is missing, one line each; nothing is installed.
-pub fn report_missing() {
+fn report_missing() {
     for tool in missing_tools() {
         println!(
             "missing: {} ({}): {}; `cargo xtask setup` brings it",
