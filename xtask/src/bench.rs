@@ -58,7 +58,7 @@ struct Bench {
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let request = request(arguments)?;
     let Some(folder) = request.inside.clone() else {
-        setup::report_missing();
+        setup::ensure()?;
         return room::enter(arguments);
     };
     room::furnish(&folder)?;

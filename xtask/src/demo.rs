@@ -42,7 +42,7 @@ struct Judged {
 
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let request = request(arguments)?;
-    setup::report_missing();
+    setup::ensure()?;
     let folder = tempfile::tempdir().map_err(Failure::file("temporary folder"))?;
     let copa = Copa::given_or_built(request.program.as_deref(), &folder.path().join("cache"))?;
 

@@ -7,7 +7,7 @@ mod build;
 mod one;
 mod verdict;
 
-use crate::{failure::Failure, setup, table};
+use crate::{failure::Failure, setup};
 use build::Binary;
 use one::{Outcome, Test};
 use std::collections::BTreeMap;
@@ -117,22 +117,6 @@ fn tell(outcome: &Outcome) {
 fn report(outcomes: &[Outcome]) -> Result<(), Failure> {
     print_skips(outcomes);
     print_failures(outcomes);
-    let mut rows = vec![["suite", "passed", "failed", "skipped", "seconds"].map(str::to_owned).to_vec()];
-    for suite in SUITES {
-        let of_suite: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.suite == suite).collect();
-        if !of_suite.is_empty() {
-            let [passed, failed, skipped] = totals(&of_suite);
-            let seconds: f64 = of_suite.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
-            rows.push(vec![
-                suite.to_owned(),
-                passed.to_string(),
-                failed.to_string(),
-                skipped.to_string(),
-                format!("{seconds:.1}"),
-            ]);
-        }
-    }
-    table::lines(&rows).iter().for_each(|line| println!("{line}"));
     for suite in SUITES {
         let of_suite: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.suite == suite).collect();
         if !of_suite.is_empty() {

@@ -28,6 +28,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let missing = missing_tools();
     if !check {
         install(&missing)?;
+        install_cargo_deny()?;
     }
     report_all()
 }
@@ -69,6 +70,11 @@ fn install(missing: &[&Tool]) -> Result<(), Failure> {
     if !test_user::is_settled() {
         step(&format!("making the user {} for rootless tests", test_user::NAME), test_user::make)?;
     }
+    Ok(())
+}
+
+/// For `.ci/run` alone; tests and demo do without.
+fn install_cargo_deny() -> Result<(), Failure> {
     if tools::find("cargo-deny").is_err() {
         let build = argv("cargo", ["install", "cargo-deny", "--locked", "--debug"]);
         step("building cargo-deny (some minutes)", || build.stdout().map(drop))?;
