@@ -24,6 +24,10 @@ pub(crate) fn of_layer(error: layer::Error) -> Error {
 pub(crate) fn of_store(error: store::Error) -> Error {
     match error {
         store::Error::Cancelled => Error::Cancelled,
+        // Paths of the image look like paths of this machine; the one that has no room is the cache's.
+        store::Error::Layer { path, source: layer::Error::Io { doing, source }, .. } => {
+            Error::Io { doing: format!("unpacking a layer into {}: {doing}", path.display()), source }
+        }
         store::Error::Layer { item, source, .. } => of_blob(&format!("layer {item}"), source),
         store::Error::Blob(source) => of_layer(source),
         store::Error::Io { doing, path, source } => io(format!("{doing} {}", path.display()), source),
