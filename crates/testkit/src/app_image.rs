@@ -97,7 +97,7 @@ fn configuration() -> serde_json::Value {
 /// The entries of `whole` that `base` does not have, and removals of what only `base` has: the layer between two roots.
 fn additions(base: &Path, whole: &Path) -> Result<Vec<Entry>, Error> {
     let (base, whole) = (entries(base)?, entries(whole)?);
-    let gone = base.keys().filter(|path| !whole.contains_key(*path)).map(|path| removal(path));
+    let gone = base.keys().filter(|path| !whole.contains_key(*path)).map(|path| tree::whiteout(path));
     let mut layer: Vec<Entry> = gone.collect();
     layer.extend(
         whole.iter().filter(|(path, entry)| base.get(*path) != Some(entry)).map(|(_, entry)| entry.clone()),
@@ -113,11 +113,6 @@ fn apart(mut entry: Entry, base: &BTreeMap<Vec<u8>, Entry>) -> Entry {
         entry.kind = Kind::File(content.clone());
     }
     entry
-}
-
-fn removal(path: &[u8]) -> Entry {
-    let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    Entry::new([&path[..name], b".wh.", &path[name..]].concat(), Kind::File(Vec::new()))
 }
 
 fn entries(tar: &Path) -> Result<BTreeMap<Vec<u8>, Entry>, Error> {

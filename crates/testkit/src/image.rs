@@ -274,7 +274,8 @@ fn hex(digest: &str) -> &str {
     digest.rsplit(':').next().unwrap_or_default()
 }
 
-fn text(value: &Value) -> Result<String, Error> {
+/// A digest as it stands in a document.
+pub(crate) fn text(value: &Value) -> Result<String, Error> {
     value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("image", "a digest is missing"))
 }
 

@@ -1,7 +1,7 @@
 //! Reads images out of an OCI layout directory for judging: manifest, configuration, and the files that the stack of layers
 //! shows, whiteouts applied.
 
-use crate::image::{Layout, native_architecture};
+use crate::image::{Layout, native_architecture, text};
 use crate::tar::{Entry, Kind, Reader};
 use crate::{Error, command::argv};
 use flate2::read::MultiGzDecoder;
@@ -173,10 +173,6 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (&[], path),
     }
-}
-
-fn text(value: &Value) -> Result<String, Error> {
-    value.as_str().map(str::to_owned).ok_or_else(|| Error::malformed("image", "a digest is missing"))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn entry(line: &str) -> Result<Entry, String> {
         "fifo" => Entry::new(path, Kind::Fifo),
         "char" => Entry::new(path, Kind::CharDevice(0, 0)),
         "block" => Entry::new(path, Kind::BlockDevice(0, 0)),
-        "gone" => Entry::new(beside(&path), Kind::File(Vec::new())),
+        "gone" => whiteout(&path),
         "opaque" => Entry::new([&path[..], b"/.wh..wh..opq"].concat(), Kind::File(Vec::new())),
         other => return Err(format!("`{other}` is no kind of entry")),
     };
@@ -85,9 +85,10 @@ fn set(entry: &mut Entry, (key, value): (&str, &str)) -> Result<(), String> {
     Ok(())
 }
 
-fn beside(path: &[u8]) -> Vec<u8> {
+/// The entry that removes what lower layers have at `path`.
+pub fn whiteout(path: &[u8]) -> Entry {
     let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    [&path[..name], b".wh.", &path[name..]].concat()
+    Entry::new([&path[..name], b".wh.", &path[name..]].concat(), Kind::File(Vec::new()))
 }
 
 fn bytes_of_hex(text: &str) -> Result<Vec<u8>, String> {
