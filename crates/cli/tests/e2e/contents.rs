@@ -1,36 +1,230 @@
-//! What is in the patch layer, entry by entry: everything that the package tool did, and nothing else.
+//! What is in the patch layer, entry by entry: everything that the package tool did, and nothing else; and what is in the
+//! configuration of the patched image.
 
-use crate::throwaway::{Extra, Throwaway, needs};
-use serde_json::json;
+use crate::throwaway::{Extra, PATCHED, Ran, TAG, Throwaway, needs};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use testkit::apt_repository::scenario;
+use testkit::apt_repository::{Served, scenario};
 use testkit::image_reader::ImageReader;
-use testkit::skip;
 use testkit::tar::{Entry, Kind};
+use testkit::{skip, tree};
+
+/// Everything that an upgrade of the base package changes, with its new dependency.
+const CHANGED: [&str; 33] = [
+    "etc/",
+    "etc/copa-base/",
+    "etc/copa-base/base.conf",
+    "usr/",
+    "usr/bin/",
+    "usr/bin/copa-as-root",
+    "usr/bin/copa-capable",
+    "usr/share/",
+    "usr/share/copa-base/",
+    "usr/share/copa-base/.wh.gone",
+    "usr/share/copa-base/data",
+    "usr/share/copa-base/pair-a",
+    "usr/share/copa-base/pair-b",
+    "usr/share/copa-base/turned/",
+    "usr/share/copa-base/turned/inside",
+    "usr/share/copa-base/turning",
+    "usr/share/copa-extra/",
+    "usr/share/copa-extra/data",
+    "var/",
+    "var/lib/",
+    "var/lib/apt/",
+    "var/lib/apt/extended_states",
+    "var/lib/copa-base/",
+    "var/lib/copa-base/state",
+    "var/lib/dpkg/",
+    "var/lib/dpkg/info/",
+    "var/lib/dpkg/info/copa-base.list",
+    "var/lib/dpkg/info/copa-base.md5sums",
+    "var/lib/dpkg/info/copa-base.postinst",
+    "var/lib/dpkg/info/copa-base.postrm",
+    "var/lib/dpkg/info/copa-base.preinst",
+    "var/lib/dpkg/info/copa-extra.list",
+    "var/lib/dpkg/info/copa-extra.md5sums",
+];
+/// And the database itself.
+const STATUS: &str = "var/lib/dpkg/status";
+
+/// The entries of the topmost layer by path.
+fn patch_layer(image: &ImageReader) -> BTreeMap<String, Entry> {
+    let entries = image.layer_entries(image.layers().len() - 1).unwrap();
+    let count = entries.len();
+    let named = |entry: Entry| (String::from_utf8(entry.path.clone()).unwrap(), entry);
+    let by_path: BTreeMap<String, Entry> = entries.into_iter().map(named).collect();
+    assert_eq!(by_path.len(), count, "no path twice");
+    by_path
+}
+
+fn at<'a>(layer: &'a BTreeMap<String, Entry>, path: &str) -> &'a Entry {
+    &layer[path.trim_start_matches('/')]
+}
+
+fn text(entry: &Entry) -> &str {
+    std::str::from_utf8(entry.content().unwrap()).unwrap()
+}
 
 #[test]
-fn probe_it() {
+fn the_layer_has_what_changed_and_nothing_else() {
     if let Err(reason) = needs() {
         skip!("{reason}");
     }
     let subject = Throwaway::offering(&scenario::updates());
-    let (ran, image) = subject.patched(&subject.wanting(&[scenario::BASE]), &[]);
-    eprintln!("{}\n{:#}", ran.stderr, ran.document);
-    for entry in image.layer_entries(image.layers().len() - 1).unwrap() {
-        eprintln!(
-            "{:?} {:o} {} {} {:?}",
-            String::from_utf8_lossy(&entry.path),
-            entry.mode,
-            entry.uid,
-            entry.mtime,
-            entry.kind
-        );
-    }
-    let _ = (
-        json!({}),
-        BTreeMap::<String, Entry>::new(),
-        Kind::Directory,
-        Extra::default(),
-        ImageReader::open(subject.layout.directory(), "v1").unwrap(),
+    let (_, image) = subject.patched(&subject.wanting(&[scenario::BASE]), &[]);
+    let layer = patch_layer(&image);
+    let expected: Vec<&str> = CHANGED.into_iter().chain([STATUS]).collect();
+    assert_eq!(layer.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+
+    assert_eq!(text(at(&layer, scenario::CHANGED)), "new\n");
+    assert_eq!(text(at(&layer, scenario::CONFFILE)), "setting = new\n", "nobody had changed it");
+    assert_eq!(at(&layer, scenario::PAIR[1]).kind, Kind::Hardlink(scenario::PAIR[0][1..].into()));
+    assert_eq!(at(&layer, scenario::TURNING).kind, Kind::Symlink(scenario::TURNED_TO.into()));
+    assert_eq!(text(at(&layer, scenario::STATE)), format!("configured configure {}\n", scenario::OLD));
+    assert_eq!(at(&layer, scenario::SETUID).mode, 0o4755);
+    let capable = at(&layer, scenario::CAPABLE);
+    assert_eq!(
+        (capable.mode, &capable.xattrs["security.capability"][..]),
+        (0o755, &scenario::CAPABILITY[..])
     );
+    let others = layer.values().filter(|entry| entry.path != capable.path);
+    assert!(others.clone().all(|entry| entry.xattrs.is_empty()));
+    assert!(layer.values().all(|entry| (entry.uid, entry.gid) == (0, 0)));
+    for entry in layer.values() {
+        let content = String::from_utf8_lossy(entry.content().unwrap_or_default());
+        for trace in ["/dev/copa", "Acquire::", "policy-rc.d", "127.0.0.1"] {
+            assert!(!content.contains(trace), "{trace} in {:?}", String::from_utf8_lossy(&entry.path));
+        }
+    }
+}
+
+#[test]
+fn what_others_changed_stays_and_tool_state_is_as_it_was() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let marks = [
+        "var/lib/apt/lists/old_Packages",
+        "var/lib/apt/lists/partial/old",
+        "var/cache/apt/archives/old.deb",
+        "var/cache/apt/pkgcache.bin",
+        "var/log/dpkg.log",
+        "var/log/apt/term.log",
+        "var/lib/dpkg/status-old",
+        "run/pid",
+        "tmp/work",
+    ];
+    let files: String = marks.iter().map(|path| format!("file {path} text=mine\\n\n")).collect();
+    let policy = "dir usr/sbin\nfile usr/sbin/policy-rc.d mode=755 text=#!/bin/sh\\nexit\\s101\\n\n";
+    let edited = format!(
+        "dir tmp mode=1777\n{files}{policy}file etc/copa-base/base.conf text=setting\\s=\\smine\\n\n"
+    );
+    let subject = Throwaway::with(&scenario::updates(), &Extra::layer(&edited));
+    let before = ImageReader::open(subject.layout.directory(), TAG).unwrap().files(|_| true).unwrap();
+    let (ran, image) = subject.patched(&subject.wanting(&[scenario::BASE]), &[]);
+    let layer = patch_layer(&image);
+    let edited = &scenario::CONFFILE[1..];
+    // As dpkg does: the edited file stays, and the new one is put beside it.
+    let beside = |path: &'static str| if path == edited { "etc/copa-base/base.conf.dpkg-dist" } else { path };
+    let expected: Vec<&str> = CHANGED.into_iter().chain([STATUS]).map(beside).collect();
+    assert_eq!(layer.keys().map(String::as_str).collect::<Vec<_>>(), expected, "{}", ran.stderr);
+    let after = image.files(|_| true).unwrap();
+    for path in marks.iter().chain([&"usr/sbin/policy-rc.d", &edited]) {
+        assert_eq!(after.get(path.as_bytes()), before.get(path.as_bytes()), "{path}");
+    }
+}
+
+#[test]
+fn what_belongs_to_no_package_is_in_the_layer_too() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Throwaway::offering(&scenario::all_updates());
+    let (_, image) = subject.patched(&subject.wanting(&[scenario::OUTSIDER]), &[]);
+    let layer = patch_layer(&image);
+    assert_eq!(text(at(&layer, scenario::LEFT)), "left\n");
+    assert_eq!(layer["root/"].mode, 0o700);
+    assert!(text(&layer["etc/profile"]).ends_with("# outsider\n"));
+}
+
+/// A configuration that wants to decide where things come from and how tools run.
+fn hostile_configuration(elsewhere: &str) -> Extra {
+    let proxy = format!("http://{elsewhere}");
+    let env = [
+        "PATH=/evil".to_owned(),
+        "LD_PRELOAD=/evil/none.so".to_owned(),
+        "APT_CONFIG=/evil/apt.conf".to_owned(),
+        "DPKG_ROOT=/evil".to_owned(),
+        "DPKG_ADMINDIR=/evil".to_owned(),
+        "DPKG_FORCE=all".to_owned(),
+        "PERL5OPT=-Mevil".to_owned(),
+        format!("http_proxy={proxy}"),
+        format!("HTTP_PROXY={proxy}"),
+        format!("ALL_PROXY={proxy}"),
+    ];
+    let image = format!("{elsewhere}/evil:latest");
+    let config = json!({
+        "User": "4294967296", "Env": env, "WorkingDir": "/link", "Shell": ["/evil/sh"], "OnBuild": ["RUN /evil/sh"],
+        "Entrypoint": ["/evil/sh"], "StopSignal": "SIGKILL", "Volumes": { "/var/lib/dpkg": {} },
+        "Healthcheck": { "Test": ["CMD", "/evil/sh"] },
+        "Labels": {
+            "BaseImage": image, "org.opencontainers.image.base.name": image, "sh.copa.image.patched": "yes",
+            "containerd.io/restart.policy": "always", "mine": "kept",
+        },
+        "x-unknown": { "deep": [1, 2, { "a": null }] },
+    });
+    let script = "#!/bin/sh\\necho\\sevil\\sran\\s>>/root/evil-ran\\n";
+    let files = format!(
+        "symlink link to=/nowhere\nfile evil/sh mode=755 text={script}\nfile evil/dpkg mode=755 text={script}\n\
+         file evil/tar mode=755 text={script}\nfile evil/apt.conf text=APT::Update::Pre-Invoke\\s{{\"/evil/sh\";}};\\n"
+    );
+    let top =
+        json!({ "author": "somebody", "x-top": { "kept": true }, "container_config": { "User": "x:y" } });
+    Extra { layers: vec![tree::layer(&files)], config, top }
+}
+
+#[test]
+fn the_configuration_decides_nothing_and_stays() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = Served::start(folder.path()).unwrap();
+    let subject = Throwaway::with(&scenario::updates(), &hostile_configuration(&elsewhere.host()));
+    let (ran, image) = subject.patched(&subject.wanting(&[scenario::BASE]), &[]);
+    assert_eq!(elsewhere.log(), [], "nobody went where the image points");
+    assert_eq!(only_its_repository(&subject, &ran), 4);
+    assert!(!ran.stderr.contains("/evil"), "{}", ran.stderr);
+    let layer = patch_layer(&image);
+    let expected: Vec<&str> = CHANGED.into_iter().chain([STATUS]).collect();
+    assert_eq!(layer.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+
+    let mut before = ImageReader::open(subject.layout.directory(), TAG).unwrap().config;
+    let mut after = image.config.clone();
+    let label = after["config"]["Labels"].as_object_mut().unwrap();
+    let added: Vec<String> =
+        label.keys().filter(|name| before["config"]["Labels"].get(name).is_none()).cloned().collect();
+    assert_eq!(added.len(), 1, "the lineage: {added:?}");
+    label.remove(&added[0]);
+    for list in ["history", "rootfs"] {
+        let (old, new) = (before[list].take(), after[list].take());
+        let entries = |value: Value| if list == "rootfs" { value["diff_ids"].clone() } else { value };
+        let (old, new) = (entries(old), entries(new));
+        let (old, new) = (old.as_array().unwrap(), new.as_array().unwrap());
+        assert_eq!((&new[..old.len()], new.len()), (&old[..], old.len() + 1), "{list}");
+    }
+    (before["created"], after["created"]) = (Value::Null, Value::Null);
+    assert_eq!(after, before);
+    let layers = ImageReader::open(subject.layout.directory(), TAG).unwrap().layers().to_vec();
+    assert_eq!(image.layers()[..layers.len()], layers[..]);
+    assert_eq!(ImageReader::open(subject.layout.directory(), PATCHED).unwrap().config, image.config);
+}
+
+/// How many requests there were; all of them to the repository.
+fn only_its_repository(subject: &Throwaway, ran: &Ran) -> usize {
+    let fetches = ran.document["fetches"].as_array().unwrap();
+    let there = |fetch: &Value| fetch["target"].as_str().unwrap().starts_with(&subject.served.url());
+    assert!(fetches.iter().all(there), "{fetches:#?}");
+    fetches.len()
 }

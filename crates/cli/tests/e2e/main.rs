@@ -1,11 +1,18 @@
 //! End to end: the real program on real images, a real registry, real package managers; judged by programs that share no
 //! code with it. What cannot run here says so and is counted.
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // clippy knows only functions marked as tests to be tests
 
 mod contents;
+mod damaged_cache;
 mod faithful;
+mod hostile_images;
 mod interrupted;
 mod main_job;
 mod modes;
+mod outcomes;
 mod repatch;
+mod repositories;
+mod scripts;
+mod states;
 mod throwaway;
 mod world;

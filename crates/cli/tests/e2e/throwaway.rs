@@ -267,3 +267,10 @@ fn installed() -> &'static [u8] {
         pack.arg("-C").arg(&root).arg("etc").arg("usr").arg("var").stdout().unwrap()
     })
 }
+
+/// The package database of the image.
+pub fn installed_status() -> String {
+    let entries = tar::Reader::new(installed()).collect().unwrap();
+    let status = entries.into_iter().find(|entry| entry.path.ends_with(b"var/lib/dpkg/status")).unwrap();
+    String::from_utf8(status.content().unwrap().to_vec()).unwrap()
+}
