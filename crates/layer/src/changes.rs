@@ -20,6 +20,8 @@ use std::{
 ///
 /// A name of a file met before is a [`Kind::Hardlink`]; its content is given all the same, for whoever leaves the
 /// first name out.
+///
+/// A folder that the layer does not describe comes as it is on the disk: see [`Overlay::inherited`](crate::Overlay::inherited).
 #[derive(Debug)]
 pub struct DirChanges {
     layer: Arc<LayerDir>,

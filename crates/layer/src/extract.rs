@@ -73,10 +73,12 @@ impl<'a> Extractor<'a> {
     pub fn new(root: OwnedFd, flavor: Flavor, limits: Limits, cancel: &'a dyn Fn() -> bool) -> Self {
         let mut later = BTreeMap::new();
         later.insert(EntryPath::root(), Later { mtime: (0, 0), mode: None });
+        let mut record = Record::default();
+        record.at(&EntryPath::root()).undescribed = true;
         Extractor {
             at: Confined::new(root),
             flavor,
-            record: Record::default(),
+            record,
             folders: Folders::default(),
             limits,
             cancel,
@@ -179,6 +181,7 @@ impl<'a> Extractor<'a> {
         }
         let root = self.at.root().try_clone_to_owned();
         let root = root.map_err(|source| Error::Io { doing: "opening the root".into(), source })?;
+        self.record.describe(&entry.path);
         self.dress_directory(&root, &entry.path, entry)
     }
 

@@ -119,6 +119,7 @@ impl Extractor<'_> {
                 },
                 Err(Errno::NOENT) if make => {
                     self.make_implicit(&next)?;
+                    self.record.at(&next).undescribed = true;
                     here = next;
                 }
                 Err(Errno::NOENT) => return Ok(None),
@@ -144,7 +145,7 @@ impl Extractor<'_> {
                 Ok(Step::Link(target.into_bytes()))
             }
             FileType::CharacterDevice if make && stat.st_rdev == 0 => {
-                // Removed below and made anew here: nothing below shall show through.
+                // Removed below and made anew here: nothing below shall show through, nor say what it looks like.
                 let above = self.parent_of(next)?;
                 self.make_room(&above, next)?;
                 let fd = self.make_implicit(next)?;
@@ -161,7 +162,7 @@ impl Extractor<'_> {
         self.at.open(&parent, OFlags::PATH | OFlags::DIRECTORY).map_err(|e| refused("opening", &parent, e))
     }
 
-    /// A folder that the layer uses without describing it: owned by root, of no time.
+    /// A folder that the layer uses without describing it: owned by root, of no time, unless a layer below says otherwise.
     fn make_implicit(&mut self, path: &EntryPath) -> Result<OwnedFd, Error> {
         let fail = |e| refused("creating", path, e);
         let above = self.parent_of(path)?;

@@ -230,6 +230,7 @@ impl Extractor<'_> {
             None => mknodat(&folder.fd, real.name(), FileType::CharacterDevice, Mode::empty(), 0)
                 .map_err(|e| refused("marking as removed", real, e)),
             Some(there) if FileType::from_raw_mode(there.st_mode) == FileType::Directory => {
+                self.record.describe(real);
                 self.mark_opaque(&handle(folder, real)?, real)
             }
             Some(_) => Ok(()),

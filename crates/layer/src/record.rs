@@ -1,4 +1,5 @@
-//! What a layer directory cannot itself hold where the user namespace is too narrow: kept beside it, one JSON object per line.
+//! What a layer directory cannot itself hold: what the user namespace is too narrow for, and which folders are of no layer's
+//! own description. Kept beside it, one JSON object per line.
 
 use crate::{EntryPath, Error};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use std::{
 /// Longest line taken: a path, an owner and attributes.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// Facts by path. Empty where everything could be put on the files themselves.
+/// Facts by path. Empty where the files themselves say everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record(BTreeMap<EntryPath, Facts>);
 
@@ -23,6 +24,8 @@ pub struct Facts {
     pub device: Option<Device>,
     /// Extended attributes.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// A folder that the layer uses without describing it: what it looks like is up to the layers below.
+    pub undescribed: bool,
 }
 
 /// A device.
@@ -47,6 +50,8 @@ struct Line {
     device: Option<Device>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     xattrs: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    undescribed: bool,
 }
 
 impl Record {
@@ -75,6 +80,26 @@ impl Record {
         self.0.remove(path);
     }
 
+    /// Takes a folder for one that the layer describes.
+    pub fn describe(&mut self, path: &EntryPath) {
+        if let Some(facts) = self.0.get_mut(path) {
+            facts.undescribed = false;
+            if *facts == Facts::default() {
+                self.0.remove(path);
+            }
+        }
+    }
+
+    /// Whether the layer describes what it has at a path.
+    pub fn describes(&self, path: &EntryPath) -> bool {
+        self.get(path).is_none_or(|facts| !facts.undescribed)
+    }
+
+    /// The folders that the layer uses without describing them, parents before children.
+    pub fn undescribed(&self) -> impl Iterator<Item = &EntryPath> {
+        self.0.iter().filter(|(_, facts)| facts.undescribed).map(|(path, _)| path)
+    }
+
     /// Gives `to` the facts of `from`: another name of the same object.
     pub fn link(&mut self, from: &EntryPath, to: &EntryPath) {
         if let Some(facts) = self.0.get(from).cloned() {
@@ -87,7 +112,8 @@ impl Record {
         for (path, facts) in &self.0 {
             let xattrs = facts.xattrs.iter().map(|(k, v)| (characters(k), characters(v))).collect();
             let path = characters(path.as_bytes());
-            let line = Line { path, owner: facts.owner, device: facts.device, xattrs };
+            let Facts { owner, device, undescribed, .. } = *facts;
+            let line = Line { path, owner, device, xattrs, undescribed };
             serde_json::to_writer(&mut *out, &line)?;
             out.write_all(b"\n")?;
         }
@@ -114,7 +140,8 @@ impl Record {
 fn parse(line: &[u8]) -> Option<(EntryPath, Facts)> {
     let line: Line = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
     let path = EntryPath::new(&bytes(&line.path)?).ok()?;
-    let mut facts = Facts { owner: line.owner, device: line.device, xattrs: BTreeMap::new() };
+    let Line { owner, device, undescribed, .. } = line;
+    let mut facts = Facts { owner, device, undescribed, ..Facts::default() };
     for (name, value) in &line.xattrs {
         facts.xattrs.insert(bytes(name)?, bytes(value)?);
     }
@@ -162,11 +189,27 @@ mod tests {
         record.at(&path(b"dev/null")).device = Some(Device { block: false, major: 1, minor: 3 });
         record.at(&path(b"a\xff\n\"b")).owner = Some((7, 8));
         record.at(&path(b"x")).xattrs.insert(b"security.\x80".to_vec(), vec![0, 255, 10]);
+        record.at(&path(b"")).undescribed = true;
         let mut text = Vec::new();
         record.write(&mut text).unwrap();
         assert_eq!(Record::read(&text[..]).unwrap(), record);
         assert!(Record::read(&text[..text.len() - 3]).is_err(), "cut short");
         assert!(Record::read(&b"{\"path\":\"../x\"}\n"[..]).is_err(), "leaves the root");
+    }
+
+    #[test]
+    fn a_folder_that_is_described_after_all_keeps_its_other_facts() {
+        let mut record = Record::default();
+        for name in ["a", "a/b"] {
+            record.at(&path(name.as_bytes())).undescribed = true;
+        }
+        record.at(&path(b"a")).owner = Some((1, 1));
+        assert!(!record.describes(&path(b"a")) && record.describes(&path(b"c")));
+        for name in ["a", "a/b", "c"] {
+            record.describe(&path(name.as_bytes()));
+        }
+        assert_eq!(record.undescribed().count(), 0);
+        assert_eq!(record.0.len(), 1, "{record:?}");
     }
 
     #[test]

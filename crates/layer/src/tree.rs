@@ -12,7 +12,7 @@ use rustix::{
     fs::{Dir, FileType, OFlags, fstat},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::Read,
     sync::{Arc, Mutex, PoisonError},
@@ -21,14 +21,20 @@ use std::{
 /// Folders remembered; lookups come in path order, so older ones are not missed.
 const CACHED: usize = 4096;
 
-/// The layers that a merged folder consists of, topmost first.
-type Parts = Arc<[usize]>;
+/// A folder of the merged tree.
+#[derive(Debug, Clone)]
+struct Merged {
+    /// The layers that it consists of, topmost first; one at least.
+    parts: Arc<[usize]>,
+    /// The topmost layer that describes it, or else simply the topmost.
+    described_in: usize,
+}
 
 /// Several layer directories as one tree. They must not change while it lives.
 #[derive(Debug)]
 pub struct Overlay {
     layers: Vec<Arc<LayerDir>>,
-    root: Parts,
+    root: Option<Merged>,
     folders: Mutex<HashMap<EntryPath, Found>>,
 }
 
@@ -36,7 +42,7 @@ pub struct Overlay {
 #[derive(Debug, Clone)]
 enum Found {
     Nothing,
-    Folder(Parts),
+    Folder(Merged),
     /// Something else, in this layer.
     Other(usize, FileType),
 }
@@ -50,23 +56,60 @@ struct Resolved {
 impl Overlay {
     /// The tree of these layers, topmost first.
     pub fn new(layers: Vec<Arc<LayerDir>>) -> Result<Self, Error> {
-        let mut root = Vec::new();
-        for (index, layer) in layers.iter().enumerate() {
-            root.push(index);
-            if let Glance::Is(_, handle) = layer.glance(&EntryPath::root())?
-                && layer.is_opaque(&EntryPath::root(), &handle)?
-            {
-                break;
-            }
+        let tree = Overlay { layers, root: None, folders: Mutex::default() };
+        let every: Vec<usize> = (0..tree.layers.len()).collect();
+        match tree.merge(&every, &EntryPath::root())? {
+            Found::Folder(root) => Ok(Overlay { root: Some(root), ..tree }),
+            _ => Ok(tree),
         }
-        Ok(Overlay { layers, root: root.into(), folders: Mutex::default() })
     }
 
-    fn child(&self, parts: &Parts, path: &EntryPath) -> Result<Found, Error> {
+    /// Folders that overlayfs would show otherwise than they are: the topmost layer that has them does not describe them, and
+    /// one below does. Runtimes that apply layers one after another leave such a folder as it is. With the folders that lead
+    /// there, but the root; parents before children.
+    pub fn inherited(&self) -> Result<Vec<Entry>, Error> {
+        let undescribed: BTreeSet<&EntryPath> =
+            self.layers.iter().flat_map(|layer| layer.record.undescribed()).collect();
+        let mut entries = BTreeMap::new();
+        for path in undescribed {
+            if let Some(entry) = self.otherwise(path)? {
+                self.lead_to(path, &mut entries)?;
+                entries.insert(path.clone(), entry);
+            }
+        }
+        Ok(entries.into_values().collect())
+    }
+
+    /// The folder at a path, if its own part looks otherwise than it.
+    fn otherwise(&self, asked: &EntryPath) -> Result<Option<Entry>, Error> {
+        let Resolved { path, found: Found::Folder(folder) } = self.resolve(asked, false)? else {
+            return Ok(None);
+        };
+        let shown = folder.parts.first().copied().unwrap_or(folder.described_in);
+        // With a link on the way, the path leads to another folder now.
+        if path != *asked || path.is_root() || folder.described_in == shown {
+            return Ok(None);
+        }
+        let entry = self.entry_in(folder.described_in, &path)?;
+        Ok(if entry == self.entry_in(shown, &path)? { None } else { Some(entry) })
+    }
+
+    fn lead_to(&self, path: &EntryPath, entries: &mut BTreeMap<EntryPath, Entry>) -> Result<(), Error> {
+        let mut above = path.parent();
+        while let Some(folder) = above.filter(|f| !f.is_root() && !entries.contains_key(f)) {
+            above = folder.parent();
+            if let Some(entry) = self.entry(&folder, false)? {
+                entries.insert(folder, entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn child(&self, folder: &Merged, path: &EntryPath) -> Result<Found, Error> {
         if let Some(found) = self.folders.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(found.clone());
         }
-        let found = self.merge(parts, path)?;
+        let found = self.merge(&folder.parts, path)?;
         if !matches!(found, Found::Other(..)) {
             let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
             if folders.len() >= CACHED {
@@ -77,15 +120,21 @@ impl Overlay {
         Ok(found)
     }
 
-    /// One name through the layers: the topmost that says anything decides; folders join until one is opaque.
-    fn merge(&self, parts: &Parts, path: &EntryPath) -> Result<Found, Error> {
-        let mut joined = Vec::new();
-        for &index in parts.iter() {
-            match self.layers[index].glance(path)? {
+    /// One name through the layers: the topmost that says anything decides; folders join until one is opaque. How a folder looks
+    /// can be said below even that one, which hides no more than what is in it.
+    fn merge(&self, among: &[usize], path: &EntryPath) -> Result<Found, Error> {
+        let (mut joined, mut closed, mut described_in) = (Vec::new(), false, None);
+        for &index in among {
+            let layer = &self.layers[index];
+            match layer.glance(path)? {
                 Glance::Nothing => {}
                 Glance::Is(FileType::Directory, handle) => {
-                    joined.push(index);
-                    if self.layers[index].is_opaque(path, &handle)? {
+                    if !closed {
+                        joined.push(index);
+                        closed = layer.is_opaque(path, &handle)?;
+                    }
+                    described_in = described_in.or(layer.record.describes(path).then_some(index));
+                    if closed && described_in.is_some() {
                         break;
                     }
                 }
@@ -93,11 +142,15 @@ impl Overlay {
                 Glance::Is(..) | Glance::Whiteout => break,
             }
         }
-        Ok(if joined.is_empty() { Found::Nothing } else { Found::Folder(joined.into()) })
+        let Some(&topmost) = joined.first() else { return Ok(Found::Nothing) };
+        let described_in = described_in.unwrap_or(topmost);
+        Ok(Found::Folder(Merged { parts: joined.into(), described_in }))
     }
 
     fn resolve(&self, asked: &EntryPath, follow: bool) -> Result<Resolved, Error> {
-        let mut trail: Vec<(EntryPath, Parts)> = vec![(EntryPath::root(), Arc::clone(&self.root))];
+        let nothing = || Resolved { path: asked.clone(), found: Found::Nothing };
+        let Some(root) = &self.root else { return Ok(nothing()) };
+        let mut trail = vec![(EntryPath::root(), root.clone())];
         let mut ahead = components(asked.as_bytes());
         let mut links = 0;
         while let Some(part) = ahead.pop() {
@@ -105,10 +158,10 @@ impl Overlay {
                 trail.truncate(trail.len().max(2) - 1);
                 continue;
             }
-            let Some((here, parts)) = trail.last() else { break };
+            let Some((here, folder)) = trail.last() else { break };
             let next = here.join(&part)?;
-            match self.child(parts, &next)? {
-                Found::Folder(parts) => trail.push((next, parts)),
+            match self.child(folder, &next)? {
+                Found::Folder(folder) => trail.push((next, folder)),
                 Found::Other(layer, FileType::Symlink) if follow || !ahead.is_empty() => {
                     links += 1;
                     if links > LINKS_MAX {
@@ -124,8 +177,7 @@ impl Overlay {
                 _ => return Ok(Resolved { path: next, found: Found::Nothing }),
             }
         }
-        let (path, parts) = trail.pop().unwrap_or_else(|| (EntryPath::root(), Arc::clone(&self.root)));
-        Ok(Resolved { path, found: Found::Folder(parts) })
+        Ok(trail.pop().map_or_else(nothing, |(path, folder)| Resolved { path, found: Found::Folder(folder) }))
     }
 
     fn target(&self, layer: usize, path: &EntryPath) -> Result<Vec<u8>, Error> {
@@ -180,10 +232,7 @@ impl Tree for Overlay {
         let Resolved { path, found } = self.resolve(path, follow)?;
         match found {
             Found::Nothing => Ok(None),
-            Found::Folder(parts) => match parts.first() {
-                Some(&topmost) => self.entry_in(topmost, &path).map(Some),
-                None => Ok(None),
-            },
+            Found::Folder(folder) => self.entry_in(folder.described_in, &path).map(Some),
             Found::Other(layer, _) => self.entry_in(layer, &path).map(Some),
         }
     }
@@ -202,12 +251,12 @@ impl Tree for Overlay {
 
     fn list(&self, path: &EntryPath, max_names: usize) -> Result<Vec<Vec<u8>>, Error> {
         let Resolved { path: real, found } = self.resolve(path, true)?;
-        let Found::Folder(parts) = found else {
+        let Found::Folder(folder) = found else {
             let why = if matches!(found, Found::Nothing) { "no such directory" } else { "not a directory" };
             return Err(bad_entry(path, why));
         };
         let mut seen = BTreeMap::new();
-        for &layer in parts.iter() {
+        for &layer in folder.parts.iter() {
             self.names_in(layer, &real, &mut seen, max_names)?;
         }
         Ok(seen.into_iter().filter_map(|(name, there)| there.then_some(name)).collect())

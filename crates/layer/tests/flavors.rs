@@ -120,7 +120,14 @@ fn a_layer_reads_back_as_it_was() {
     let mut extractor = Extractor::new(open(), flavor(), Limits::default(), &|| false);
     extractor.tar(&everything()[..]).unwrap();
     let record = extractor.finish().unwrap().record;
-    assert_eq!(record.is_empty(), flavor() == Flavor::Native);
+    let mut of_namespaces = record.clone();
+    for folder in ["", "dev", "gone", "hidden"] {
+        let folder = EntryPath::new(folder.as_bytes()).unwrap();
+        assert!(!record.describes(&folder), "{folder}");
+        of_namespaces.describe(&folder);
+    }
+    assert_eq!(of_namespaces.is_empty(), flavor() == Flavor::Native);
+    assert_eq!(of_namespaces.undescribed().count(), 0);
     let mut text = Vec::new();
     record.write(&mut text).unwrap();
     let layer = Arc::new(LayerDir::new(open(), Record::read(&text[..]).unwrap(), flavor()));

@@ -5,7 +5,7 @@ use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
 /// Version of the way layers are unpacked. One of another version is unpacked anew.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Bytes of a note: all notes are far smaller.
 pub(crate) const NOTE_BYTES_MAX: u64 = 64 << 10;
 
