@@ -1,4 +1,5 @@
-//! What a run starts on: the base below, and an upper that is as the image's root, with an earlier patch in it.
+//! What a run starts on: the base below, and an upper with an earlier patch in it and the folders that would otherwise show
+//! wrongly, the root first of all.
 
 use crate::{
     errors,
@@ -42,13 +43,13 @@ pub(crate) fn whole(stack: &Stack) -> Result<Overlay, Error> {
 
 /// Fills a fresh upper; what it cannot hold itself.
 pub(crate) fn start(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> Result<Record, Error> {
-    let root = whole(stack)?.entry(&EntryPath::root(), false).map_err(errors::of_layer)?;
+    let folders = folders(&whole(stack)?).map_err(errors::of_layer)?;
     let folder = upper.changes().map_err(errors::of_setup)?;
     let mut extractor = Extractor::new(folder, stack.options.store.flavor(), Limits::default(), cancel);
     for layer in &stack.earlier {
         extractor.changes(&mut DirChanges::new(layer.dir.clone())).map_err(errors::of_layer)?;
     }
-    extractor.changes(&mut RootAlone(root)).map_err(errors::of_layer)?;
+    extractor.changes(&mut Folders(folders)).map_err(errors::of_layer)?;
     let extracted = extractor.finish().map_err(errors::of_layer)?;
     if extracted.opaque_root {
         let why = "it hides the whole image below it".to_owned();
@@ -74,14 +75,21 @@ pub(crate) fn restore(upper: &Upper, made: &[String]) -> Result<(), Failure> {
     futimens(&folder, &before).doing(doing)
 }
 
-/// The root folder itself as the only change, so that the upper's shows as the image's does.
-struct RootAlone(Option<Entry>);
+/// Folders that the upper must have so that they show as the image's do: the root, which overlayfs takes from the upper alone,
+/// and those that a layer uses without describing them.
+fn folders(image: &Overlay) -> Result<Vec<Entry>, layer::Error> {
+    let root = image.entry(&EntryPath::root(), false)?;
+    Ok(root.into_iter().chain(image.inherited()?).collect())
+}
 
-impl Changes for RootAlone {
+/// Folders as the only changes, parents before children.
+struct Folders(Vec<Entry>);
+
+impl Changes for Folders {
     fn walk(
         &mut self,
         visit: &mut dyn FnMut(Change<'_>) -> Result<(), layer::Error>,
     ) -> Result<(), layer::Error> {
-        self.0.clone().map_or(Ok(()), |root| visit(Change::Set(root, None)))
+        self.0.iter().try_for_each(|folder| visit(Change::Set(folder.clone(), None)))
     }
 }
