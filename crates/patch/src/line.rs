@@ -371,19 +371,19 @@ impl Patcher {
         Context { events: Arc::new(move |e| events(Event::Engine(e))), cancel: self.cancel.clone() }
     }
 
-    /// Runs one phase: told at both ends, timed, ended early by cancellation.
+    /// Runs one phase: told at both ends, timed, and not begun once cancelled. One that came to its end has done what it did.
     async fn timed<T>(
         &self,
         phase: Phase,
         document: &mut ResultDocument,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        (self.events)(Event::PhaseStarted(phase));
-        let start = Instant::now();
-        let value = work.await?;
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
+        (self.events)(Event::PhaseStarted(phase));
+        let start = Instant::now();
+        let value = work.await?;
         let took: Duration = start.elapsed();
         let name =
             serde_json::to_value(phase).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
@@ -449,5 +449,42 @@ fn layer_error(error: layer::Error) -> Error {
     match error {
         layer::Error::Cancelled => Error::Cancelled,
         other => Error::Layer(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoEngine;
+
+    #[async_trait::async_trait]
+    impl Engine for NoEngine {
+        fn name(&self) -> &'static str {
+            "none"
+        }
+
+        fn proxy_url(&self) -> Option<String> {
+            None
+        }
+
+        async fn open(&self, _: OpenRequest, _: &Context) -> Result<Box<dyn Root>, engine::Error> {
+            Err(engine::Error::Cancelled)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_done_stays_done_and_nothing_more_begins_once_cancelled() {
+        let cancel = CancellationToken::new();
+        let patcher =
+            Patcher { engine: Arc::new(NoEngine), events: Arc::new(|_| ()), cancel: cancel.clone() };
+        let mut document = record::blank("1", "none");
+        let delivering = async {
+            cancel.cancel();
+            Ok("receipt")
+        };
+        assert_eq!(patcher.timed(Phase::Deliver, &mut document, delivering).await.unwrap(), "receipt");
+        let after = patcher.timed(Phase::Deliver, &mut document, async { Ok(()) }).await;
+        assert!(matches!(after, Err(Error::Cancelled)));
     }
 }

@@ -78,6 +78,9 @@ pub fn origin(image: &Image) -> Origin {
     if diff_ids.len() != lineage.base_layers.saturating_add(1) {
         return disproved("the patch layer is not the last layer");
     }
+    if lineage.base_layers == 0 {
+        return disproved("there is nothing below the patch layer");
+    }
     let (base, patch) = diff_ids.split_at(lineage.base_layers);
     if patch[0].to_string() != lineage.patch_layer {
         return disproved("the last layer is not the patch layer");
@@ -182,14 +185,16 @@ mod tests {
 
     #[test]
     fn a_record_that_the_layers_contradict_is_not() {
-        let label = label(&image(&["a", "b"], &[]), "p");
+        let two = label(&image(&["a", "b"], &[]), "p");
         for layers in [&["a", "b"][..], &["a", "x", "p"], &["a", "b", "q"], &["a", "b", "p", "c"], &["p"]] {
-            let origin = origin(&image(layers, &[(LABEL, &label)]));
+            let origin = origin(&image(layers, &[(LABEL, &two)]));
             assert!(matches!(origin, Origin::Disproved(_)), "{layers:?} {origin:?}");
         }
         for text in ["", "{}", "null", "{\"baseLayers\": 18446744073709551615}"] {
             assert!(matches!(origin(&image(&["a"], &[(LABEL, text)])), Origin::Disproved(_)), "{text}");
         }
+        let whole = label(&image(&[], &[]), "p");
+        assert!(matches!(origin(&image(&["p"], &[(LABEL, &whole)])), Origin::Disproved(_)), "{whole}");
         assert_eq!(origin(&image(&["a"], &[("BaseImage", "evil.example/x:y")])), Origin::Original);
     }
 }
