@@ -7,7 +7,7 @@ use crate::{
     object::{Glance, LayerDir, Object},
     tree::open_regular,
 };
-use rustix::fs::{Dir, OFlags};
+use rustix::fs::{Dir, FileType, OFlags};
 use std::{
     collections::HashMap,
     fs::File,
@@ -61,6 +61,8 @@ impl DirChanges {
         let handle = match self.layer.glance(path)? {
             Glance::Nothing => return Err(bad_entry(path, "vanished while it was read")),
             Glance::Whiteout => return visit(Change::Remove(path.clone())).map(|()| false),
+            // No layer can hold a socket, and one that nobody listens on is worth nothing: it is left out, as everywhere.
+            Glance::Is(FileType::Socket, _) => return visit(Change::Remove(path.clone())).map(|()| false),
             Glance::Is(_, handle) => handle,
         };
         let Object { mut entry, identity, names, opaque } = self.layer.object(path, &handle)?;

@@ -3,7 +3,7 @@
 use crate::{
     Change, Changes, Entry, EntryPath, Error, Kind, Tree,
     extract::{OPAQUE, WHITEOUT},
-    failure::{bad_entry, uncarry},
+    failure::{bad_entry, carry, uncarry},
     gzip::ParallelGzip,
     select::{Choice, Selection, select},
     tar_writer::TarWriter,
@@ -80,7 +80,7 @@ pub fn pack(
 ) -> Result<Packed, Error> {
     let selection = select(changes, base, options)?;
     let compressor = Compressor::new(Counted::new(out), options).map_err(writing)?;
-    let mut tar = TarWriter::new(Counted::new(compressor));
+    let mut tar = TarWriter::new(Counted::new(Stoppable { out: compressor, cancel: options.cancel }));
     let mut index = 0;
     changes.walk(&mut |change| {
         if (options.cancel)() {
@@ -91,7 +91,7 @@ pub fn pack(
         write(&mut tar, change, choice, selection.epoch)
     })?;
     let (plain, uncompressed_size, compressor) = tar.finish()?.finish();
-    let (digest, size, _) = compressor.finish().map_err(writing)?.finish();
+    let (digest, size, _) = compressor.out.finish().map_err(writing)?.finish();
     Ok(summary(&selection, (DiffId(plain), uncompressed_size), (digest, size)))
 }
 
@@ -156,6 +156,25 @@ fn changed(path: &EntryPath) -> Error {
 
 fn writing(error: io::Error) -> Error {
     uncarry(|| "writing a layer".into(), error)
+}
+
+/// Stops in the middle of a file too, which may be as large as the image likes.
+struct Stoppable<'a, W> {
+    out: W,
+    cancel: &'a dyn Fn() -> bool,
+}
+
+impl<W: Write> Write for Stoppable<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.cancel)() {
+            return Err(carry(Error::Cancelled));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Counts and hashes what passes.

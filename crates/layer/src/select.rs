@@ -4,6 +4,7 @@ use crate::{
     Change, Changes, Entry, EntryPath, Error, Kind, Tree,
     extract::WHITEOUT,
     failure::{bad_entry, uncarry},
+    limits::UNPACKED_BYTES_MAX,
     order,
     pack::{PackOptions, path_of, same_content},
 };
@@ -64,6 +65,8 @@ struct Selector<'a> {
     first_names: HashMap<EntryPath, EntryPath>,
     /// Sizes of the files met, for links to them.
     sizes: HashMap<EntryPath, u64>,
+    /// Bytes of the files that are kept.
+    bytes: u64,
     /// Latest time of the base's entries where something is kept.
     base_newest: Option<i64>,
 }
@@ -82,6 +85,7 @@ pub(crate) fn select(
         fresh: HashSet::new(),
         first_names: HashMap::new(),
         sizes: HashMap::new(),
+        bytes: 0,
         base_newest: None,
     };
     changes.walk(&mut |change| {
@@ -91,6 +95,7 @@ pub(crate) fn select(
         selector.check_order(&change)?;
         let path = path_of(&change).clone();
         let what = selector.judge(change)?;
+        selector.count(&path, &what)?;
         selector.choices.push(Choice { path, what });
         Ok(())
     })?;
@@ -108,6 +113,18 @@ impl Selector<'_> {
             Ordering::Less => Ok(()),
             Ordering::Equal if matches!(change, Change::Opaque(_)) => Ok(()),
             _ => Err(bad_entry(path, "out of order in the difference")),
+        }
+    }
+
+    /// A file with holes costs its maker nothing and everybody else all of its size.
+    fn count(&mut self, path: &EntryPath, what: &What) -> Result<(), Error> {
+        let What::Set(Kind::File { size }, _) = what else { return Ok(()) };
+        self.bytes = self.bytes.saturating_add(*size);
+        match self.bytes > UNPACKED_BYTES_MAX {
+            true => Err(Error::Limit(format!(
+                "with {path} the changes have more than {UNPACKED_BYTES_MAX} bytes"
+            ))),
+            false => Ok(()),
         }
     }
 
