@@ -57,7 +57,8 @@ impl RegistryDestination {
         (source.host() == self.registry.host()).then(|| source.repository())
     }
 
-    async fn write_all(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
+    /// Everything but the tag.
+    async fn prepare(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
         self.refuse_source(request)?;
         let before = self.current().await?;
         let mut receipt = self.receipt(request);
@@ -76,7 +77,6 @@ impl RegistryDestination {
             let reference = self.reference.to_string();
             return Err(Error::TagMoved { reference, was: text(before), now: text(now) });
         }
-        self.put(request, &self.tag).await?;
         Ok(receipt)
     }
 
@@ -167,7 +167,13 @@ fn count(receipt: &mut Receipt, from: From, arrival: &Arrival, same_registry: bo
 #[async_trait]
 impl Destination for RegistryDestination {
     async fn write(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
-        request.or_cancelled(self.write_all(request)).await
+        let receipt = request.or_cancelled(self.prepare(request)).await?;
+        if request.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        // Once asked for, the tag is waited for: who gave up here could not say whether it has moved.
+        self.put(request, &self.tag).await?;
+        Ok(receipt)
     }
 
     async fn current(&self) -> Result<Option<Digest>, Error> {

@@ -207,6 +207,25 @@ async fn cancelling_ends_a_write_at_once() {
     assert!(server.tag("other", "new").is_none());
 }
 
+#[tokio::test]
+async fn a_tag_that_was_asked_for_is_waited_for() {
+    let server = Arc::new(server());
+    let source = source(&server, "team/app:v1").await;
+    server.fault("PUT", "/manifests/new", vec![Fault::Delay(Duration::from_millis(500))]);
+    let cancel = CancellationToken::new();
+    let (stop, seen) = (cancel.clone(), server.clone());
+    tokio::spawn(async move {
+        while !seen.requests().iter().any(|r| r.method == "PUT" && r.path.ends_with("/manifests/new")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+    });
+    let written = write_with(&*source, &*destination(&server, "other:new").await, NEW, &cancel).await;
+    assert!(cancel.is_cancelled());
+    let digest = written.result.unwrap().digest.to_string();
+    assert_eq!(server.tag("other", "new"), Some(digest));
+}
+
 /// A manifest's descriptor for an index.
 fn entry(server: &FaultRegistry, architecture: &str, config_architecture: &str) -> serde_json::Value {
     let config = json!({"os": "linux", "architecture": config_architecture,
