@@ -127,6 +127,7 @@ impl Extractor<'_> {
     ) -> Result<(), Error> {
         let fits = name.len() <= XATTR_NAME_BYTES_MAX && carries(&fd, real)?;
         if !fits || xattr::set(&fd, name, value).is_err() {
+            self.hold(real.as_bytes().len() + name.len() + value.len())?;
             otherwise(self.record.at(real));
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::{
     failure::{bad_entry, refused},
     flavor::Flavor,
     folders::Folders,
-    limits::{HELD_NAME_BYTES_MAX, Limits},
+    limits::{HELD_BYTES_MAX, Limits},
     record::{Record, forget_below},
     tar_reader::TarReader,
 };
@@ -220,15 +220,21 @@ impl<'a> Extractor<'a> {
 
     /// Remembers what a directory gets in the end.
     pub(crate) fn defer(&mut self, path: &EntryPath, later: Later) -> Result<(), Error> {
-        if self.later.insert(path.clone(), later).is_none() {
-            self.held += path.as_bytes().len() as u64;
+        match self.later.insert(path.clone(), later) {
+            None => self.hold(path.as_bytes().len()),
+            Some(_) => Ok(()),
         }
-        if self.held > HELD_NAME_BYTES_MAX {
-            return Err(Error::Limit(format!(
-                "names of directories of more than {HELD_NAME_BYTES_MAX} bytes"
-            )));
+    }
+
+    /// Counts bytes that stay in memory until the end.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Error> {
+        self.held = self.held.saturating_add(bytes as u64);
+        match self.held {
+            ..=HELD_BYTES_MAX => Ok(()),
+            _ => Err(Error::Limit(format!(
+                "names of directories, and attributes that files cannot hold, of more than {HELD_BYTES_MAX} bytes"
+            ))),
         }
-        Ok(())
     }
 
     /// Removes what is in the way of an entry, and forgets what was known about it.
@@ -297,5 +303,32 @@ mod tests {
         assert!(dir.path().join("usr/lib/a").is_dir() && dir.path().join("etc/b").symlink_metadata().is_ok());
         assert!(dir.path().join("usr/lib/gone").symlink_metadata().is_ok());
         assert!(!fs::exists("/etc/b").unwrap());
+    }
+
+    /// Links cost a tar next to nothing, and each takes along what was noted about its first name.
+    #[test]
+    fn what_stays_in_memory_is_bounded() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root to set owners");
+            return;
+        }
+        let xattrs = (0..16).map(|n| (format!("user.{n}").into_bytes(), vec![b'x'; 60_000])).collect();
+        let mut tar = TarWriter::new(Vec::new());
+        let symlink = Entry { xattrs, ..entry("first", Kind::Symlink { target: "x".into() }) };
+        tar.entry(&symlink, None).unwrap();
+        for n in 0..9 {
+            let target = EntryPath::new(b"first").unwrap();
+            tar.entry(&entry(&format!("link{n}"), Kind::Hardlink { target }), None).unwrap();
+        }
+        let tar = tar.finish().unwrap();
+        for (free, fits) in [(10 << 20, true), (5 << 20, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let root = OwnedFd::from(fs::File::open(dir.path()).unwrap());
+            let mut extractor = Extractor::new(root, Flavor::Native, Limits::default(), &|| false);
+            extractor.held = HELD_BYTES_MAX - free;
+            let done = extractor.tar(&tar[..]);
+            assert_eq!(done.is_ok(), fits, "{done:?}");
+            assert!(fits || matches!(done, Err(Error::Limit(_))), "{done:?}");
+        }
     }
 }

@@ -40,8 +40,8 @@ pub const XATTR_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Extended attributes of one entry: far above any real use.
 pub const XATTRS_MAX: usize = 256;
 
-/// Bytes of names that are remembered until the end of an extraction (directories, records).
-pub const HELD_NAME_BYTES_MAX: u64 = 256 << 20;
+/// Bytes that are remembered until the end of an extraction: names of directories, and records.
+pub const HELD_BYTES_MAX: u64 = 256 << 20;
 
 /// Links followed while resolving one path, as the kernel has it.
 pub const LINKS_MAX: usize = 40;

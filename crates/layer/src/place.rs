@@ -220,7 +220,8 @@ impl Extractor<'_> {
         self.create(folder, real, || {
             linkat(&from.fd, first.name(), &folder.fd, real.name(), AtFlags::empty())
         })?;
-        self.record.link(&first, real);
+        let more = self.record.link(&first, real);
+        self.hold(more)?;
         self.redress(&handle(folder, real)?, real, entry)
     }
 

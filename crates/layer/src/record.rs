@@ -100,11 +100,12 @@ impl Record {
         self.0.iter().filter(|(_, facts)| facts.undescribed).map(|(path, _)| path)
     }
 
-    /// Gives `to` the facts of `from`: another name of the same object.
-    pub fn link(&mut self, from: &EntryPath, to: &EntryPath) {
-        if let Some(facts) = self.0.get(from).cloned() {
-            self.0.insert(to.clone(), facts);
-        }
+    /// Gives `to` the facts of `from`: another name of the same object. How many bytes more that takes.
+    pub fn link(&mut self, from: &EntryPath, to: &EntryPath) -> usize {
+        let Some(facts) = self.0.get(from).cloned() else { return 0 };
+        let xattrs: usize = facts.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.0.insert(to.clone(), facts);
+        to.as_bytes().len() + xattrs
     }
 
     /// Writes it as lines.
