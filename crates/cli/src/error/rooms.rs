@@ -68,7 +68,11 @@ impl From<patch::Error> for Failure {
                 ),
             ),
             E::After { .. } => (Kind::Packages, None),
-            E::Layer(source) => layer(source),
+            // What cannot be packed is what the package tool left, not what the image was.
+            E::Layer(source) => match layer(source) {
+                (Kind::Image, hint) => (Kind::Packages, hint),
+                sorted => sorted,
+            },
             E::Image(source) => image(source),
             E::Destination { source, .. } => endpoint(source, Kind::Destination),
             E::Io { source, .. } => (Kind::Internal, io(source)),

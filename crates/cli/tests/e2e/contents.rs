@@ -148,6 +148,20 @@ fn what_belongs_to_no_package_is_in_the_layer_too() {
     assert!(text(&layer["etc/profile"]).ends_with("# outsider\n"));
 }
 
+#[test]
+fn folders_that_a_layer_does_not_describe_keep_what_lower_layers_say() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    // `/root` is 0700 in the Debian; a layer with a file in it and no entry for it changes nothing of that.
+    let subject = Throwaway::with(&scenario::all_updates(), &Extra::layer("file root/note text=x"));
+    let (_, image) = subject.patched(&subject.wanting(&[scenario::OUTSIDER]), &[]);
+    let layer = patch_layer(&image);
+    assert_eq!(text(at(&layer, scenario::LEFT)), "left\n");
+    assert_eq!(layer["root/"].mode, 0o700);
+    assert!(text(&layer["etc/profile"]).ends_with("# outsider\n"));
+}
+
 /// A configuration that wants to decide where things come from and how tools run.
 fn hostile_configuration(elsewhere: &str) -> Extra {
     let proxy = format!("http://{elsewhere}");

@@ -14,5 +14,6 @@ mod repatch;
 mod repositories;
 mod scripts;
 mod states;
+mod strange_changes;
 mod throwaway;
 mod world;
