@@ -82,10 +82,12 @@ impl Attempt {
         let outcome = self.in_sandbox(&upper, &work, record)?;
         let window = (begun, seconds());
         lower::restore(&upper, &outcome.made).map_err(errors::of_work)?;
+        // A step that may fail tells nothing of its image where it failed for want of room.
+        let for_want_of_room = went_wrong(&outcome.steps) && upper.is_full();
         match outcome.steps {
             Err(Broken::Ended { why: Ended::Stopped, .. }) => Err(Error::Cancelled),
             Err(Broken::Ended { why: Ended::DiskFull, .. }) => Ok(None),
-            Err(_) if upper.is_full() => Ok(None),
+            _ if for_want_of_room => Ok(None),
             Err(broken) => Err(error_of(broken, outcome.fetches)),
             Ok(steps) => {
                 let left = Left {

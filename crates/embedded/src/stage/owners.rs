@@ -25,17 +25,38 @@ use std::{
 const UNCHANGED: u32 = u32::MAX;
 /// Longest note: two numbers and a colon.
 const NOTE_BYTES_MAX: usize = 32;
+/// Most bytes of what is told between two steps: some hundred thousand links, and no way to fill the memory of process 1.
+const TOLD_BYTES_MAX: usize = 64 << 20;
 
 /// Answers changes of owner.
 pub(super) struct Owners {
     listener: OwnedFd,
-    told: Vec<Owned>,
+    told: Told,
+}
+
+/// Owners to tell, within a bound.
+#[derive(Default)]
+struct Told {
+    owned: Vec<Owned>,
+    bytes: usize,
+}
+
+impl Told {
+    fn add(&mut self, one: Owned) -> Result<(), Errno> {
+        let bytes = size_of::<Owned>() + one.path.len();
+        if self.bytes + bytes > TOLD_BYTES_MAX {
+            return Err(Errno::NOSPC);
+        }
+        self.bytes += bytes;
+        self.owned.push(one);
+        Ok(())
+    }
 }
 
 impl Owners {
     /// Answers what waits at this listener of the filter.
     pub(super) fn new(listener: OwnedFd) -> Self {
-        Owners { listener, told: Vec::new() }
+        Owners { listener, told: Told::default() }
     }
 
     /// Answers until the other descriptor is ready.
@@ -57,7 +78,7 @@ impl Owners {
 
     /// What was noted elsewhere than on files, since the last time.
     pub(super) fn take(&mut self) -> Vec<Owned> {
-        take(&mut self.told)
+        take(&mut self.told).owned
     }
 
     fn serve(&mut self) -> Result<(), Failure> {
@@ -80,17 +101,16 @@ impl Owners {
             _ => {
                 // Brings it into the upper, as a change of owner would.
                 utimensat(&target, c"", &times(&stat), AtFlags::EMPTY_PATH)?;
-                self.tell(&target, &stat, wanted);
-                Ok(())
+                self.tell(&target, &stat, wanted)
             }
         }
     }
 
-    fn tell(&mut self, target: &OwnedFd, stat: &Stat, (uid, gid): (u32, u32)) {
+    fn tell(&mut self, target: &OwnedFd, stat: &Stat, (uid, gid): (u32, u32)) -> Result<(), Errno> {
         let path = rustix::fs::readlink(own_name(target), Vec::new()).map(|p| p.into_bytes());
         let or_root = |id: u32| if id == UNCHANGED { 0 } else { id };
         let path = path.unwrap_or_default();
-        self.told.push(Owned { path, inode: stat.st_ino, uid: or_root(uid), gid: or_root(gid) });
+        self.told.add(Owned { path, inode: stat.st_ino, uid: or_root(uid), gid: or_root(gid) })
     }
 }
 
@@ -140,4 +160,20 @@ fn note(name: &str) -> (u32, u32) {
 /// A path of an object that is at hand as a descriptor, for calls that take paths only.
 fn own_name(target: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", target.as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_bounded() {
+        let mut told = Told::default();
+        let one = |length| Owned { path: vec![b'x'; length], inode: 1, uid: 2, gid: 3 };
+        let added = (0..100).filter(|_| told.add(one(1 << 20)).is_ok()).count();
+        assert_eq!(added, 63);
+        assert_eq!(told.add(one(1 << 20)), Err(Errno::NOSPC));
+        assert_eq!(take(&mut told).owned.len(), 63);
+        assert_eq!(told.add(one(1 << 20)), Ok(()));
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fs::fstatvfs,
+    fs::{StatVfs, fstatvfs},
     io::Errno,
     pipe::{PipeFlags, pipe_with},
     process::{Signal, pidfd_send_signal},
@@ -28,6 +28,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(2);
 /// What a run leaves free on the host's disk, which others need too.
 const DISK_RESERVE: u64 = 256 << 20;
+/// The same for files: a disk without numbers for new ones is full too, whatever room it has.
+const FILES_RESERVE: u64 = 10_000;
 /// How often the disk is looked at: no disk takes what is left in that time.
 const DISK_WATCH: Duration = Duration::from_millis(100);
 /// Bytes of output read at a time.
@@ -203,7 +205,7 @@ impl Watch<'_, '_> {
     fn listen(&mut self, control: Option<&Channel>) -> Result<bool, Ended> {
         let mut left = self.deadline.checked_duration_since(Instant::now()).ok_or(Ended::TimedOut)?;
         if let Some(disk) = self.disk {
-            if fstatvfs(disk).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) < DISK_RESERVE) {
+            if fstatvfs(disk).is_ok_and(|s| is_used_up(&s)) {
                 return Err(Ended::DiskFull);
             }
             left = left.min(DISK_WATCH);
@@ -260,6 +262,13 @@ impl From<Failure> for Ended {
     }
 }
 
+/// Whether a disk has no more than what is left to others.
+fn is_used_up(disk: &StatVfs) -> bool {
+    let bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    // Some filesystems have no fixed number of files and say 0 of 0.
+    bytes < DISK_RESERVE || (disk.f_files > FILES_RESERVE && disk.f_favail < FILES_RESERVE)
+}
+
 /// An answer that does not belong to the question.
 fn strange(report: &Report) -> Ended {
     let failure = Failure {
@@ -269,4 +278,25 @@ fn strange(report: &Report) -> Ended {
         why: format!("unexpected answer {report:?}"),
     };
     Ended::Failed(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_used_up_when_room_or_numbers_of_files_are() {
+        let any = rustix::fs::statvfs("/").unwrap();
+        let plenty = DISK_RESERVE / 4096 + 1;
+        for (blocks, files, files_left, want) in [
+            (plenty, 1 << 20, 1 << 19, false),
+            (plenty, 0, 0, false),
+            (plenty - 2, 1 << 20, 1 << 19, true),
+            (plenty, 1 << 20, FILES_RESERVE - 1, true),
+        ] {
+            let disk =
+                StatVfs { f_frsize: 4096, f_bavail: blocks, f_files: files, f_favail: files_left, ..any };
+            assert_eq!(is_used_up(&disk), want, "{blocks} {files} {files_left}");
+        }
+    }
 }
