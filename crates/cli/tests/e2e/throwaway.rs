@@ -87,8 +87,10 @@ impl Throwaway {
 
     fn without_image(packages: &[PackageSpec]) -> Throwaway {
         let world = World::new();
-        let repository = AptRepository::build(&world.path("repository"), packages).unwrap();
-        let served = repository.serve().unwrap();
+        // Under a name of its own: ports come again, and the cache that all share goes by URLs.
+        let name = world.folder.path().file_name().unwrap().to_owned();
+        let repository = AptRepository::build(&world.folder.path().join(name), packages).unwrap();
+        let served = Served::start(world.folder.path()).unwrap();
         let layout = Layout::create(&world.path("layout")).unwrap();
         Throwaway { world, repository, served, layout }
     }
@@ -128,7 +130,9 @@ impl Throwaway {
 
     /// The layer that leaves the image no other repository than this one.
     fn apt_configuration(&self) -> Vec<u8> {
-        let source = self.repository.source_line(&self.served.url(), &format!("/{KEYRING}"));
+        let name = self.repository.folder().file_name().unwrap().to_str().unwrap();
+        let url = format!("{}/{name}", self.served.url());
+        let source = self.repository.source_line(&url, &format!("/{KEYRING}"));
         let key = std::fs::read(self.repository.key_path()).unwrap();
         tar::write(&[Entry::file(KEYRING, key), Entry::file("etc/apt/sources.list", source)])
     }
