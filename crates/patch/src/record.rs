@@ -5,7 +5,10 @@ use crate::result::{
 };
 use engine::{Fetch, FetchKind, StepResult};
 use plan::{Outcome, Plan, Scope, Settled, Upgrade};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// A document that says nothing yet.
 pub(crate) fn blank(tool_version: &str, engine: &str) -> ResultDocument {
@@ -143,15 +146,50 @@ pub(crate) fn fetches(fetches: &[Fetch]) -> Vec<FetchRecord> {
     fetches.iter().map(record).collect()
 }
 
-/// How many package indexes came in full from upstream. Repositories keep them below `dists/` (Debian policy of
-/// repository layout), packages below `pool/`.
+/// How many suites' indexes came in full from upstream, at least in part. Repositories keep them below `dists/SUITE`
+/// (Debian's repository format), packages below `pool/`.
 pub(crate) fn index_fetches(fetches: &[Fetch]) -> u64 {
     let full = |f: &&Fetch| {
         matches!(f.how, FetchKind::Miss | FetchKind::Passed) && f.status == 200 && f.method == "GET"
     };
-    fetches.iter().filter(full).filter(|f| f.target.contains("/dists/")).count() as u64
+    let suites: BTreeSet<&str> = fetches.iter().filter(full).filter_map(|f| suite(&f.target)).collect();
+    suites.len() as u64
+}
+
+/// The URL of the suite that a URL belongs to.
+fn suite(url: &str) -> Option<&str> {
+    const FOLDER: &str = "/dists/";
+    let name = url.find(FOLDER)? + FOLDER.len();
+    let end = url[name..].find('/').map_or(url.len(), |at| name + at);
+    Some(&url[..end])
 }
 
 pub(crate) fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_fetches_are_counted_by_suite_and_only_where_they_came_in_full() {
+        let fetch = |target: &str, how, status| Fetch {
+            method: "GET".into(),
+            target: target.into(),
+            status,
+            bytes: 1,
+            how,
+        };
+        let fetches = [
+            fetch("http://m/debian/dists/a/InRelease", FetchKind::Miss, 200),
+            fetch("http://m/debian/dists/a/main/binary-amd64/by-hash/SHA256/00", FetchKind::Passed, 200),
+            fetch("http://m/security/dists/a/InRelease", FetchKind::Miss, 200),
+            fetch("http://m/debian/dists/b/InRelease", FetchKind::Revalidated, 200),
+            fetch("http://m/debian/dists/c/InRelease", FetchKind::Hit, 200),
+            fetch("http://m/debian/dists/d/InRelease", FetchKind::Passed, 404),
+            fetch("http://m/debian/pool/x.deb", FetchKind::Miss, 200),
+        ];
+        assert_eq!(index_fetches(&fetches), 2);
+    }
 }

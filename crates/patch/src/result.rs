@@ -44,7 +44,7 @@ pub struct ResultDocument {
     pub steps: Vec<StepRecord>,
     /// Every request that left the sandbox or was refused.
     pub fetches: Vec<FetchRecord>,
-    /// Counters that must hold (DESIGN §9).
+    /// Counters of what was done; most must be 0 in every run.
     pub counters: Counters,
     /// Milliseconds by phase.
     pub timings_ms: BTreeMap<String, u64>,
@@ -233,7 +233,7 @@ pub struct Counters {
     /// absent where nothing ran or that proof failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fsync_in_sandbox: Option<u64>,
-    /// Package indexes downloaded in full (not from the cache, not revalidated).
+    /// Suites whose package indexes were downloaded in full (not from the cache, not revalidated).
     pub index_fetches: u64,
     /// All bytes uploaded.
     pub bytes_uploaded: u64,
