@@ -49,7 +49,9 @@ fn of_blob(blob: &str, error: layer::Error) -> Error {
 pub(crate) fn of_setup(failure: Failure) -> Error {
     match failure.blame {
         Blame::Image => Error::Image { item: failure.doing, why: failure.why },
-        Blame::Host => Error::Unavailable { engine: NAME, what: failure.to_string(), remedy: host::remedy() },
+        Blame::Host => {
+            Error::Unavailable { engine: NAME, what: failure.to_string(), remedy: host::remedy(&failure) }
+        }
     }
 }
 

@@ -252,7 +252,9 @@ impl Failure {
     pub fn engine(mut self, error: &engine::Error) -> Self {
         use engine::Error as E;
         (self.kind, self.hint) = match error {
-            E::Unavailable { remedy, .. } => (Kind::Engine, Some(remedy.clone())),
+            E::Unavailable { remedy, .. } => {
+                (Kind::Engine, Some(format!("{remedy}; `copa doctor` shows what works here")))
+            }
             E::Image { .. } => (Kind::Image, None),
             E::Source { source, .. } => boxed(&**source, Kind::Source),
             E::StepFailed { tail, fetches, .. } => {

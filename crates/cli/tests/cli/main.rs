@@ -7,6 +7,7 @@ mod docs;
 mod doctor;
 mod harness;
 mod help;
+mod refused;
 mod reports;
 mod settings;
 mod stopping;

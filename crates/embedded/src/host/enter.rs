@@ -240,5 +240,5 @@ fn not_possible(why: &str) -> Error {
 }
 
 fn unavailable(failure: Failure) -> Error {
-    Error::Unavailable { engine: crate::NAME, what: failure.to_string(), remedy: refusal::remedy() }
+    Error::Unavailable { engine: crate::NAME, what: failure.to_string(), remedy: refusal::remedy(&failure) }
 }

@@ -49,7 +49,7 @@ pub(super) fn all(mode: Mode, folder: &Path) -> Vec<Rung> {
 fn needed(name: &str, found: Result<String, Failure>) -> Rung {
     match found {
         Ok(detail) => rung(name, RungState::Ok, detail, ""),
-        Err(failure) => rung(name, RungState::Missing, failure.to_string(), &host::remedy()),
+        Err(failure) => rung(name, RungState::Missing, failure.to_string(), &host::remedy(&failure)),
     }
 }
 
@@ -74,13 +74,13 @@ fn openat2_works() -> Result<(), Failure> {
 fn namespaces() -> Result<(), Failure> {
     in_child(|| {
         for (kind, name) in [
-            (UnshareFlags::NEWNS, "mount"),
-            (UnshareFlags::NEWPID, "process"),
-            (UnshareFlags::NEWNET, "network"),
-            (UnshareFlags::NEWIPC, "IPC"),
-            (UnshareFlags::NEWUTS, "host name"),
+            (UnshareFlags::NEWNS, "a mount"),
+            (UnshareFlags::NEWPID, "a process"),
+            (UnshareFlags::NEWNET, "a network"),
+            (UnshareFlags::NEWIPC, "an IPC"),
+            (UnshareFlags::NEWUTS, "a host name"),
         ] {
-            sys::unshare(kind).doing(&format!("making a {name} namespace"))?;
+            sys::unshare(kind).doing(&format!("making {name} namespace"))?;
         }
         Ok(())
     })

@@ -64,14 +64,14 @@ fn start(control: &Channel) -> Result<Pid, Failure> {
 /// New namespaces of every kind but the user's. Mounts made here reach nobody else.
 fn separate() -> Result<(), Failure> {
     let kinds = [
-        (UnshareFlags::NEWNS, "mount"),
-        (UnshareFlags::NEWPID, "process"),
-        (UnshareFlags::NEWNET, "network"),
-        (UnshareFlags::NEWIPC, "IPC"),
-        (UnshareFlags::NEWUTS, "host name"),
+        (UnshareFlags::NEWNS, "a mount"),
+        (UnshareFlags::NEWPID, "a process"),
+        (UnshareFlags::NEWNET, "a network"),
+        (UnshareFlags::NEWIPC, "an IPC"),
+        (UnshareFlags::NEWUTS, "a host name"),
     ];
     for (kind, name) in kinds {
-        sys::unshare(kind).doing(&format!("making a {name} namespace"))?;
+        sys::unshare(kind).doing(&format!("making {name} namespace"))?;
     }
     // Hides the host's control groups; kernels built without them have no such namespace and nothing to hide.
     sys::unshare(UnshareFlags::NEWCGROUP).ok();

@@ -126,9 +126,12 @@ impl Sandbox {
             owned: Vec::new(),
         };
         let with: Vec<_> = start.upper.into_iter().chain(start.shown).collect();
-        sandbox.control.send(&Order::Setup(start.setup), &with).doing("telling the sandbox its setup")?;
-        sandbox.stand(stop)?;
-        Ok(sandbox)
+        let told = sandbox.control.send(&Order::Setup(start.setup), &with);
+        match (sandbox.stand(stop), told.doing("telling the sandbox its setup")) {
+            // What ended before it was told has mostly said why.
+            (Err(Ended::Died | Ended::TimedOut), Err(unheard)) => Err(unheard.into()),
+            (stands, _) => stands.map(|()| sandbox),
+        }
     }
 
     fn stand(&mut self, stop: &Stop) -> Result<(), Ended> {
