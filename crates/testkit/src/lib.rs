@@ -19,6 +19,7 @@ pub mod mirror;
 pub mod probe;
 pub mod registry;
 pub mod scan;
+pub mod schema;
 pub mod syft;
 pub mod tar;
 pub mod tools;

@@ -82,4 +82,11 @@ fn failures_go_to_the_result_document_and_to_rawjson() {
         serde_json::from_slice(&std::fs::read(home.path("r.json")).unwrap()).unwrap();
     assert_eq!(result["status"], "failed");
     assert_eq!(result["error"]["exitCode"], 3);
+    assert_eq!(testkit::schema::complaints(&published_schema(), &result), [""; 0]);
+}
+
+/// The schema that is published; that it is fresh is checked by `cargo xtask docs --check`.
+fn published_schema() -> serde_json::Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/result.schema.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }

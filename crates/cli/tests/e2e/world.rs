@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 use testkit::debian_root::{self, Suite};
-use testkit::{image::Layout, probe, registry::Registry, scan};
+use testkit::{image::Layout, probe, registry::Registry, scan, schema};
 
 /// A place where the program runs and leaves nothing of its own elsewhere.
 pub struct World {
@@ -50,16 +50,24 @@ impl World {
         Done::of(self.copa(arguments).output().unwrap())
     }
 
-    /// Runs, and gives the result document; a failure shows what the program said.
+    /// Runs, and gives the result document, which is as its schema says; a failure shows what the program said.
     pub fn succeed(&self, arguments: &[&str]) -> Value {
         let done = self.run(&[arguments, &["--result", "-"]].concat());
         assert_eq!(done.code, Some(0), "{arguments:?}\n{}\n{}", done.stderr, done.stdout);
-        serde_json::from_str(&done.stdout).unwrap()
+        let document = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!(schema::complaints(&published_schema(), &document), [""; 0]);
+        document
     }
 
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.copa(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+}
+
+/// The schema of result documents that is published.
+pub fn published_schema() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/result.schema.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 impl Done {
