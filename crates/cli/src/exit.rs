@@ -52,7 +52,7 @@ pub const NOTHING_TO_DO: Code = Code {
 pub const FINDINGS_REMAIN: Code = Code {
     code: 21,
     name: "findings-remain",
-    when: "with --detailed-exit-code: patched, but findings of the report remain (0 without the flag)",
+    when: "with --detailed-exit-code: patched as far as possible, but findings of the report remain (0 without the flag)",
 };
 
 /// Every failure, in the order of their codes.

@@ -17,6 +17,8 @@ use std::path::Path;
 
 /// Outcomes of findings that are none any more in the patched image.
 const SETTLED: [&str; 3] = ["fixed", "already-fixed", "not-installed"];
+/// Outcomes of findings that were to be fixed and were not.
+const UNMET: [&str; 2] = ["failed", "repository-behind"];
 
 /// Patches.
 pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failure> {
@@ -71,7 +73,10 @@ fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Re
 
 fn detailed(document: &ResultDocument) -> exit::Code {
     let remain = document.findings.iter().any(|f| !SETTLED.contains(&f.outcome.as_str()));
+    // With --ignore-errors an image may stay as it is although there was something to do.
+    let unmet = document.findings.iter().any(|f| UNMET.contains(&f.outcome.as_str()));
     match document.status {
+        Status::UpToDate if unmet => exit::FINDINGS_REMAIN,
         Status::UpToDate => exit::NOTHING_TO_DO,
         Status::Patched if remain => exit::FINDINGS_REMAIN,
         Status::Patched | Status::Planned | Status::Failed => exit::OK,
@@ -100,4 +105,32 @@ fn write_result(document: &ResultDocument, output: &OutputArgs) -> Result<(), Fa
         .map_err(|e| Failure::internal("cannot write the result").because(e.to_string()))?;
     json.push(b'\n');
     output::write(path, &json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detailed_codes_tell_what_is_left_to_do() {
+        for (status, outcomes, want) in [
+            (Status::Patched, &["fixed", "already-fixed", "not-installed"][..], 0),
+            (Status::Patched, &["fixed", "no-fix-known"], 21),
+            (Status::UpToDate, &[], 20),
+            (Status::UpToDate, &["no-fix-known", "held"], 20),
+            (Status::UpToDate, &["already-fixed", "failed"], 21),
+            (Status::UpToDate, &["repository-behind"], 21),
+            (Status::Planned, &["planned"], 0),
+        ] {
+            let finding = |outcome: &&str| {
+                serde_json::from_value(serde_json::json!({"vulnerability": "CVE-1", "package": "p",
+                    "installed": "1", "outcome": outcome}))
+                .unwrap()
+            };
+            let mut document = ResultDocument::blank("1", "none");
+            document.status = status;
+            document.findings = outcomes.iter().map(finding).collect();
+            assert_eq!(detailed(&document).code, want, "{status:?} {outcomes:?}");
+        }
+    }
 }

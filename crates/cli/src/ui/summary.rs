@@ -19,7 +19,10 @@ pub fn summary(document: &ResultDocument, paint: Paint) -> String {
     let mut out = String::new();
     match (document.status, &document.patched) {
         (Status::Patched, Some(patched)) => out.push_str(&head(document, patched, paint)),
-        (Status::UpToDate, _) => out.push_str("Image is already up-to-date. No patch was applied.\n"),
+        (Status::UpToDate, _) if listed(document, "failed").is_empty() => {
+            out.push_str("Image is already up-to-date. No patch was applied.\n");
+        }
+        (Status::UpToDate, _) => out.push_str("No package could be updated. No patch was applied.\n"),
         _ => {}
     }
     out.push_str(&packages(&document.packages, paint));
@@ -187,5 +190,14 @@ warning: apt-held packages found, not patched: bash
         assert!(text.starts_with("Image is already up-to-date. No patch was applied.\n"), "{text}");
         assert!(text.contains("and 10 more"), "{text}");
         assert_eq!(text.lines().filter(|l| l.contains("CVE-")).count(), QUIET_LINES_MAX);
+    }
+
+    #[test]
+    fn an_image_that_could_not_be_patched_is_not_up_to_date() {
+        let document =
+            document(json!({"status": "up-to-date", "findings": [finding("CVE-1", "p", "failed")],
+            "summary": {"failed": 1}}));
+        let text = summary(&document, Paint(false));
+        assert!(text.starts_with("No package could be updated. No patch was applied.\n"), "{text}");
     }
 }
