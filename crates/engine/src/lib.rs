@@ -146,7 +146,7 @@ pub struct Run {
     /// The wall-clock times, in seconds since 1970, between which the run took place; what carries a time within was
     /// made by the run and not by a package.
     pub window: (i64, i64),
-    /// Whether the engine proved that syncs do nothing inside (DESIGN §9 `fsync_in_sandbox`).
+    /// Whether the engine proved that syncs do nothing inside (the counter `fsyncInSandbox`).
     pub syncs_suppressed: bool,
 }
 

@@ -108,7 +108,7 @@ pub struct FindingRef {
     pub severity: Option<String>,
 }
 
-/// What became of one finding (DESIGN §8).
+/// What became of one finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The database of the patched root has it at or above the fixed version, and it was below before.

@@ -18,8 +18,14 @@ pub enum CacheCommand {
     Prune(PruneArgs),
 }
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  copa cache ls
+  copa cache ls --json";
+
 /// List what the cache holds
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = LIST_EXAMPLES)]
 pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
