@@ -12,6 +12,8 @@ use testkit::skip;
 
 /// The failure of this machine.
 const INTERNAL: i32 = 1;
+/// The failure of where images come from.
+const SOURCE: i32 = 5;
 
 /// A file system in memory of this size, until dropped.
 struct Small(PathBuf);
@@ -70,6 +72,30 @@ fn a_full_disk_is_told_and_more_room_is_enough() {
     let ran = run(&subject, &cache);
     assert_eq!(layer(&ran), layer(&run(&subject, &subject.world.path("cache"))));
     assert_eq!(mounts_below(&cache), Vec::<String>::new());
+}
+
+#[test]
+fn too_few_open_files_are_told_and_more_are_enough() {
+    if let Err(reason) = needs().and_then(|()| testkit::probe::programs(&["prlimit"])) {
+        skip!("{reason}");
+    }
+    let subject = Throwaway::offering(&scenario::updates());
+    let cache = subject.world.path("cache");
+    let report = subject.wanting(&[scenario::BASE]);
+    for files in [8, 12, 16, 20, 32, 64] {
+        let whole = subject.command(&report, &[]);
+        let mut command = std::process::Command::new("prlimit");
+        command.arg(format!("--nofile={files}")).arg(whole.get_program()).args(whole.get_args()).env_clear();
+        command.envs(whole.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let ran = subject.finish({
+            command.env("COPA_CACHE_DIR", &cache);
+            command
+        });
+        assert!(matches!(ran.code, Some(INTERNAL | SOURCE)), "{files}: {}", ran.stderr);
+        assert!(ran.stderr.contains("Too many open files"), "{files}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("panicked"), "{files}: {}", ran.stderr);
+    }
+    assert_eq!(layer(&run(&subject, &cache)), layer(&run(&subject, &subject.world.path("another"))));
 }
 
 /// The regular files of a folder of the cache.
