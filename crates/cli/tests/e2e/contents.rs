@@ -4,7 +4,7 @@
 use crate::throwaway::{Extra, PATCHED, Ran, TAG, Throwaway, needs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use testkit::apt_repository::{Served, scenario};
+use testkit::apt_repository::{PackageSpec, Script, Served, scenario};
 use testkit::image_reader::ImageReader;
 use testkit::tar::{Entry, Kind};
 use testkit::{skip, tree};
@@ -233,6 +233,42 @@ fn the_configuration_decides_nothing_and_stays() {
     let layers = ImageReader::open(subject.layout.directory(), TAG).unwrap().layers().to_vec();
     assert_eq!(image.layers()[..layers.len()], layers[..]);
     assert_eq!(ImageReader::open(subject.layout.directory(), PATCHED).unwrap().config, image.config);
+}
+
+#[test]
+fn a_proxy_and_a_certificate_of_the_user_leave_no_trace() {
+    let bundle = "/etc/ssl/certs/ca-certificates.crt";
+    let bundled = || std::fs::metadata(bundle).map(drop).map_err(|e| format!("{bundle}: {e}"));
+    if let Err(reason) = needs().and_then(|()| bundled()) {
+        skip!("{reason}");
+    }
+    let postinst = "#!/bin/sh\nenv >/root/environment\n";
+    let telling = PackageSpec::new(scenario::HELD, scenario::NEW).script(Script::Postinst, postinst);
+    let offered: Vec<_> =
+        scenario::updates().into_iter().filter(|p| p.name() != scenario::HELD).chain([telling]).collect();
+    let subject = Throwaway::offering(&offered);
+    let patched = |packages: &[&str], with: bool| {
+        let more = if with { &["--ca-cert", bundle][..] } else { &[] };
+        let mut command = subject.command(&subject.wanting(packages), more);
+        if with {
+            // Nothing is there; the repository is on this machine and asked directly.
+            let proxy = "http://user:hunter2@192.0.2.1:9";
+            command.env("HTTP_PROXY", proxy).env("https_proxy", proxy).env("NO_PROXY", "127.0.0.1,localhost");
+        }
+        let ran = subject.finish(command);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("hunter2") && !ran.document.to_string().contains("hunter2"));
+        ran.document["patched"]["layer"]["digest"].clone()
+    };
+    assert_eq!(patched(&[scenario::BASE], true), patched(&[scenario::BASE], false));
+    patched(&[scenario::HELD], true);
+    let image = ImageReader::open(subject.layout.directory(), PATCHED).unwrap();
+    let layer = patch_layer(&image);
+    let environment = text(&layer["root/environment"]);
+    assert!(environment.contains("DEBIAN_FRONTEND="), "{environment}");
+    for trace in ["hunter2", "192.0.2.1", bundle] {
+        assert!(!environment.contains(trace), "{environment}");
+    }
 }
 
 /// How many requests there were; all of them to the repository.
