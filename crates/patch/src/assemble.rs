@@ -78,6 +78,56 @@ mod tests {
         assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
     }
 
+    /// An image whose manifest has these annotations.
+    fn annotated(own: &serde_json::Value) -> Image {
+        let config = r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let descriptor = serde_json::json!({
+            "mediaType": oci::media_type::OCI_CONFIG, "digest": oci::Digest::of(config.as_bytes()), "size": config.len(),
+        });
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": oci::media_type::OCI_MANIFEST, "config": descriptor, "layers": [], "annotations": own,
+        });
+        Image::new(manifest.to_string().into_bytes(), None, config.into()).unwrap()
+    }
+
+    #[test]
+    fn annotations_stay_and_those_of_the_patch_are_added() {
+        let text = String::from;
+        let lineage = Lineage {
+            base_digest: text("sha256:base"),
+            base_name: text("app:1"),
+            base_layers: 0,
+            base_chain: text("sha256:chain"),
+            patch_layer: text("sha256:layer"),
+            plan_digest: text("sha256:plan"),
+            tool_version: text("1"),
+        };
+        let image = annotated(
+            &serde_json::json!({ VERSION: "1.21", "mine": "kept", "both": "manifest", CREATED: "old" }),
+        );
+        let entry = [("both", "entry"), ("entry", "kept")].map(|(k, v)| (text(k), text(v))).into();
+        let now = "2023-11-14T22:13:20Z";
+        for (tag, version) in
+            [(Some("1.21-patched"), "1.21-patched"), (Some("patched"), "1.21-patched"), (None, "1.21")]
+        {
+            let found = annotations(&image, &entry, &lineage, (now, tag));
+            for (key, value) in [
+                (VERSION, version),
+                (CREATED, now),
+                (PATCHED, now),
+                ("mine", "kept"),
+                ("both", "manifest"),
+                ("entry", "kept"),
+            ] {
+                assert_eq!(found.get(key).map(String::as_str), Some(value), "{key}, {tag:?}");
+            }
+            assert_eq!(found.len(), 6 + lineage.annotations().len());
+        }
+        let plain =
+            annotations(&annotated(&serde_json::json!({})), &BTreeMap::new(), &lineage, (now, Some("x")));
+        assert!(!plain.contains_key(VERSION), "none where the image names none");
+    }
+
     #[test]
     fn plans_differ_by_what_they_ask() {
         let plan = |scope| Plan { scope, left_out: Vec::new(), notes: Vec::new() };
