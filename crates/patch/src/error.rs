@@ -40,8 +40,6 @@ pub enum Error {
     Packages {
         /// Each offence, one line.
         what: String,
-        /// Every finding with its outcome.
-        document: Box<ResultDocument>,
     },
     /// What the package tool left is no image to deliver.
     #[error("the package tool left image {name} broken")]
@@ -81,12 +79,13 @@ pub enum Error {
     Cancelled,
 }
 
-impl Error {
-    /// What is known of the findings all the same.
-    pub fn document(&self) -> Option<&ResultDocument> {
-        match self {
-            Error::Packages { document, .. } => Some(document),
-            _ => None,
-        }
-    }
+/// A run that failed, with all that was known by then: image, plan, steps, requests, findings.
+#[derive(Debug, thiserror::Error)]
+#[error("the image was not patched")]
+pub struct Failed {
+    /// Why.
+    #[source]
+    pub error: Error,
+    /// What was known. Findings that were to be fixed are still `planned` where the run did not come so far as to judge them.
+    pub document: Box<ResultDocument>,
 }

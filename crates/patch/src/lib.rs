@@ -17,7 +17,7 @@ mod record;
 pub mod result;
 
 pub use answer::Answer;
-pub use error::Error;
+pub use error::{Error, Failed};
 pub use event::{Event, Phase};
 pub use line::{Patcher, Request, Settings, Target};
 pub use result::ResultDocument;

@@ -1,7 +1,7 @@
 //! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
 
 use crate::{
-    Answer, Error, Event, Phase,
+    Answer, Error, Event, Failed, Phase,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     lineage::{self, Lineage, Origin, PatchFacts},
     observe::{Counted, Downloads, Observed, observe},
@@ -92,28 +92,41 @@ struct Subject {
 
 impl Patcher {
     /// Patches one image, or plans to. Nothing is written anywhere but the work directory and the engine's cache until the
-    /// patch is proven; the tag moves last.
-    pub async fn patch(&self, request: Request) -> Result<Answer, Error> {
+    /// patch is proven; the tag moves last. What was known by then comes with a failure too.
+    pub async fn patch(&self, request: Request) -> Result<Answer, Failed> {
         let mut document = record::blank(&request.settings.tool_version, self.engine.name());
-        let mut subject = self.subject(&request, &mut document).await?;
-        let plan = self.timed(Phase::Plan, &mut document, async { make_plan(&request, &subject) }).await?;
-        self.announce(&plan, &mut document);
+        document.image.name = request.name.clone();
+        let done = self.line(&request, &mut document).await;
+        document.summary = record::summary(&document.findings);
+        match done {
+            Ok((settled, subject)) => Ok(answer(document, settled, (&request, subject))),
+            Err(error) => Err(Failed { error, document: Box::new(document) }),
+        }
+    }
+
+    async fn line(
+        &self,
+        request: &Request,
+        document: &mut ResultDocument,
+    ) -> Result<(Vec<Settled>, Subject), Error> {
+        let mut subject = self.subject(request, document).await?;
+        let plan = self.timed(Phase::Plan, document, async { make_plan(request, &subject) }).await?;
+        self.announce(&plan, document);
         let nothing = matches!(&plan.scope, Scope::Fixes(fixes) if fixes.is_empty());
         if nothing || request.target.is_none() {
-            document.findings = record::planned_findings(&plan);
             document.status = if nothing { Status::UpToDate } else { Status::Planned };
-            return Ok(self.answer(document, plan.left_out, (&request, &subject)));
+            return Ok((plan.left_out, subject));
         }
-        let (run, exclusions) = self.run(&request, &mut subject, &plan, &mut document).await?;
-        let settled = self.judge(&request, &subject, (&plan, &run), &mut document)?;
+        let (run, exclusions) = self.run(request, &mut subject, &plan, document).await?;
+        let settled = self.judge(request, &subject, (&plan, &run), document)?;
         if document.packages.is_empty() {
             document.status = Status::UpToDate;
-            return Ok(self.answer(document, settled, (&request, &subject)));
+            return Ok((settled, subject));
         }
-        let (packed, file) = self.pack(&request.settings, (run, exclusions), &mut document).await?;
-        self.deliver(&request, &subject, (&plan, &packed, file), &mut document).await?;
+        let (packed, file) = self.pack(&request.settings, (run, exclusions), document).await?;
+        self.deliver(request, &subject, (&plan, &packed, file), document).await?;
         document.status = Status::Patched;
-        Ok(self.answer(document, settled, (&request, &subject)))
+        Ok((settled, subject))
     }
 
     /// Reads the image, opens it in the engine, and looks at what it is.
@@ -159,6 +172,7 @@ impl Patcher {
     fn announce(&self, plan: &Plan, document: &mut ResultDocument) {
         document.scope = record::scope(plan);
         document.plan = record::fixes(plan);
+        document.findings = record::planned_findings(plan);
         let line = |fix: &crate::result::FixRecord| {
             format!(
                 "{} {} → at least {} ({})",
@@ -221,7 +235,6 @@ impl Patcher {
         document.packages = record::packages(&plan::upgrades(before, &after));
         let settled = plan::settle(plan, before, &after, failed_step(run).as_deref());
         document.findings = record::findings(&settled);
-        document.summary = record::summary(&document.findings);
         let mut offences: Vec<String> =
             plan::violations(before, &after, &request.policy).iter().map(ToString::to_string).collect();
         if !request.policy.ignore_errors {
@@ -229,7 +242,7 @@ impl Patcher {
         }
         match offences.is_empty() {
             true => Ok(settled),
-            false => Err(Error::Packages { what: offences.join("\n"), document: Box::new(document.clone()) }),
+            false => Err(Error::Packages { what: offences.join("\n") }),
         }
     }
 
@@ -336,24 +349,6 @@ impl Patcher {
         }
     }
 
-    fn answer(
-        &self,
-        mut document: ResultDocument,
-        settled: Vec<Settled>,
-        (request, subject): (&Request, &Subject),
-    ) -> Answer {
-        document.summary = record::summary(&document.findings);
-        let os = &subject.observed.facts.inventory.os;
-        let reference = request.source.reference();
-        Answer {
-            document,
-            settled,
-            image: subject.image.clone(),
-            os: (os.id.clone(), os.version_id.clone()),
-            repository: reference.map_or_else(|| layout_name(&request.name), |r| r.repository().to_owned()),
-        }
-    }
-
     fn warn(&self, text: String, document: &mut ResultDocument) {
         (self.events)(Event::Warning(text.clone()));
         document.notes.push(text);
@@ -390,6 +385,22 @@ impl Patcher {
         document.timings_ms.insert(name, record::ms(took));
         (self.events)(Event::PhaseEnded(phase, took));
         Ok(value)
+    }
+}
+
+fn answer(
+    document: ResultDocument,
+    settled: Vec<Settled>,
+    (request, subject): (&Request, Subject),
+) -> Answer {
+    let os = &subject.observed.facts.inventory.os;
+    let reference = request.source.reference();
+    Answer {
+        document,
+        settled,
+        os: (os.id.clone(), os.version_id.clone()),
+        repository: reference.map_or_else(|| layout_name(&request.name), |r| r.repository().to_owned()),
+        image: subject.image,
     }
 }
 

@@ -62,7 +62,8 @@ impl<'a> Draft<'a> {
     fn add(&mut self, position: usize, finding: &Finding) {
         let packages = self.installed(&finding.package);
         let Some(first) = packages.first() else {
-            return self.leave_out(finding, None, Outcome::NotInstalled);
+            let outcome = self.absent(finding);
+            return self.leave_out(finding, None, outcome);
         };
         if finding.fixed.is_empty() {
             return self.leave_out(finding, Some(first), Outcome::NoFixKnown);
@@ -82,6 +83,27 @@ impl<'a> Draft<'a> {
             if let Need::Fix(package, bound) = need {
                 self.ask(position, finding, package, bound);
             }
+        }
+    }
+
+    /// What to say of a name that no installed package has. The name of a source package is not absent: its binary packages
+    /// are there, and to call the vulnerability inapplicable would be wrong.
+    fn absent(&self, finding: &Finding) -> Outcome {
+        let name = finding.package.base();
+        let of_source = |p: &&Package| p.source == name;
+        let mut binaries: Vec<&str> =
+            self.by_name.values().flatten().copied().filter(of_source).map(|p| p.name.as_str()).collect();
+        binaries.dedup();
+        // Of another architecture only: that copy is not there.
+        let is_binary = self.by_name.contains_key(name);
+        match is_binary || binaries.is_empty() {
+            true => Outcome::NotInstalled,
+            false => Outcome::Excluded {
+                why: format!(
+                    "{name} is a source package; installed from it: {}; reports must name those",
+                    binaries.join(", ")
+                ),
+            },
         }
     }
 
@@ -282,5 +304,15 @@ mod tests {
         assert_eq!(fixes(&plan), expected);
         assert_eq!(plan.left_out.len(), 1);
         assert_eq!(plan.left_out[0].outcome, Outcome::NotInstalled);
+    }
+
+    #[test]
+    fn the_name_of_a_source_package_is_not_absent() {
+        let library = inventory::Package { source: "openssl".into(), ..package("libssl3", "1") };
+        let inventory = inventory(&[library]);
+        let plan = plan(&[finding("CVE-1", "openssl", &["2"]), finding("CVE-2", "curl", &["2"])], &inventory);
+        let Outcome::Excluded { why } = &plan.left_out[0].outcome else { panic!("{:?}", plan.left_out[0]) };
+        assert!(why.contains("libssl3"), "{why}");
+        assert_eq!(plan.left_out[1].outcome, Outcome::NotInstalled);
     }
 }

@@ -86,7 +86,12 @@ fn detailed(document: &ResultDocument) -> exit::Code {
 /// What is known all the same is told before the error itself.
 fn tell_failure(job: &Job<'_>, mut failure: Failure, output: &OutputArgs, style: Style) -> Failure {
     let known = failure.document.take();
-    if let Some(document) = known.as_ref().filter(|_| matches!(style, Style::Live | Style::Lines)) {
+    // Only what was judged is worth a summary; before that the error says it all.
+    let judged = |d: &&Box<ResultDocument>| {
+        !d.findings.is_empty() && d.findings.iter().all(|f| f.outcome != "planned")
+    };
+    let shown = matches!(style, Style::Live | Style::Lines);
+    if let Some(document) = known.as_ref().filter(judged).filter(|_| shown) {
         output::say(&ui::summary(document, job.paint()));
     }
     let mut document = known.map_or_else(|| job.blank_document(), |d| *d);

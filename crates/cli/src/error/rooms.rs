@@ -53,6 +53,12 @@ impl Failure {
     }
 }
 
+impl From<patch::Failed> for Failure {
+    fn from(failed: patch::Failed) -> Self {
+        Failure { document: Some(failed.document), ..Failure::from(failed.error) }
+    }
+}
+
 impl From<patch::Error> for Failure {
     fn from(error: patch::Error) -> Self {
         use patch::Error as E;
@@ -78,7 +84,7 @@ impl From<patch::Error> for Failure {
             E::Io { source, .. } => (Kind::Internal, io(source)),
             E::Cancelled => (Kind::Interrupted, None),
         };
-        Failure { hint, document: error.document().cloned().map(Box::new), ..Failure::of(kind, &error) }
+        Failure { hint, ..Failure::of(kind, &error) }
     }
 }
 
