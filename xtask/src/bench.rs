@@ -142,9 +142,9 @@ impl Bench {
     fn cold(&mut self) -> Result<Vec<Row>, Failure> {
         let mut rows = Vec::new();
         for (name, label) in [
-            ("small", "cold pull, one layer, s"),
-            ("layered", "cold pull, four layers, s"),
-            ("large", "cold pull, large, s"),
+            ("small", "cold pull and unpack, one layer, s"),
+            ("layered", "cold pull and unpack, four layers, s"),
+            ("large", "cold pull and unpack, large, s"),
         ] {
             let (mut floors, mut ours) = (Vec::new(), Vec::new());
             for _ in 0..self.request.runs {
