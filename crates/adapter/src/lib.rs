@@ -29,7 +29,8 @@ pub struct Settings {
 pub struct Facts {
     /// Installed packages and os-release.
     pub inventory: Inventory,
-    /// `host[:port]` of the image's repository configuration, sorted.
+    /// Hosts of the image's repository configuration, sorted: `host[:port]` of http sources, `https://host[:port]` of
+    /// https sources.
     pub hosts: Vec<String>,
     /// Paths that [`Adapter::looks`] asked for with `Exists` and that are there.
     pub present: BTreeSet<String>,

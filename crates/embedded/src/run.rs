@@ -158,9 +158,8 @@ impl Attempt {
 
     fn egress(&self, listener: TcpListener) -> Result<Egress, Error> {
         let rule = |host: &String| {
-            let parsed: Result<HostRule, _> = host.parse();
             // The names are the image's own words; what is none cannot be reached either.
-            parsed
+            HostRule::of_image(host)
                 .inspect_err(|error| tracing::warn!(%error, "a repository of the image has no usable host"))
                 .ok()
         };

@@ -13,7 +13,8 @@ pub struct Recipe {
     pub evidence: Vec<Look>,
     /// What never goes into the layer, relative to the root.
     pub exclusions: Vec<Exclusion>,
-    /// `host[:port]` names that steps with network may reach: the image's own repository configuration.
+    /// What steps with network may reach, from the image's own repository configuration: `host[:port]` by plain http,
+    /// `https://host[:port]` by https only.
     pub hosts: Vec<String>,
 }
 

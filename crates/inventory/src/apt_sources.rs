@@ -12,7 +12,8 @@ const HOST_BYTES_MAX: usize = 253;
 /// What repository configuration says, gathered over all its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// `host` or, where the port is not the scheme's own, `host:port`; lower case.
+    /// `host[:port]` of http sources, `https://host[:port]` of https sources; lower case, and a port only where it is
+    /// not the scheme's own.
     pub hosts: BTreeSet<String>,
     /// Absolute paths of mirror lists that entries point to (`mirror+file:`).
     pub mirror_lists: BTreeSet<String>,
@@ -166,7 +167,7 @@ fn stanzas(text: &str) -> Vec<Vec<(String, String)>> {
     all
 }
 
-/// `host[:port]` of what follows the scheme and its colon; the scheme's own port is left out.
+/// `[https://]host[:port]` of what follows the scheme and its colon; the scheme's own port is left out.
 fn host_of(scheme: &str, rest: &str) -> Option<String> {
     let authority = rest.strip_prefix("//")?.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
@@ -180,14 +181,12 @@ fn host_of(scheme: &str, rest: &str) -> Option<String> {
     if name.is_empty() || name.len() > HOST_BYTES_MAX || !(plain(name) || address(name)) {
         return None;
     }
-    let own = if scheme == "https" { 443 } else { 80 };
-    match port {
-        None => Some(name.to_owned()),
-        Some(port) => {
-            let number: u16 = port.parse().ok().filter(|n| *n != 0)?;
-            Some(if number == own { name.to_owned() } else { format!("{name}:{number}") })
-        }
-    }
+    let (prefix, own) = if scheme == "https" { ("https://", 443) } else { ("", 80) };
+    let number: u16 = match port {
+        None => own,
+        Some(port) => port.parse().ok().filter(|n| *n != 0)?,
+    };
+    Some(if number == own { format!("{prefix}{name}") } else { format!("{prefix}{name}:{number}") })
 }
 
 fn ipv6_byte(b: u8) -> bool {
@@ -231,20 +230,28 @@ mod tests {
             deb http://deb.example.org/debian bookworm main # here\n\
             deb [arch=amd64 signed-by=/k.gpg] https://Secure.Example.org:443/ubuntu jammy main\n\
             deb-src http://src.example.org:8080/debian bookworm main\n\
+            deb http://both.example.org/ x\ndeb HTTPS://both.example.org/ x\n\
+            deb http://plain.example.org:443/ x\ndeb https://odd.example.org:80/ x\n\
+            deb https://user:secret@tls.example.org:8443/ x\n\
             deb http://user:secret@private.example.org/x ./\n\
             deb http://[2001:db8::1]:3142/debian bookworm main\n\
             rpm http://rpm.example.org/ x\n";
         let sources = read("/etc/apt/sources.list", text);
         let expected = [
             "[2001:db8::1]:3142",
+            "both.example.org",
             "deb.example.org",
+            "https://both.example.org",
+            "https://odd.example.org:80",
+            "https://secure.example.org",
+            "https://tls.example.org:8443",
+            "plain.example.org:443",
             "private.example.org",
-            "secure.example.org",
             "src.example.org:8080",
         ];
         assert_eq!(hosts(&sources), expected);
         assert!(sources.notes.is_empty(), "{:?}", sources.notes);
-        assert_eq!(sources.entries, 5);
+        assert_eq!(sources.entries, 10);
     }
 
     #[test]
@@ -254,7 +261,7 @@ mod tests {
             Enabled: no\nTypes: deb\nURIs: http://off.example/\nSuites: x\n\n\
             types: deb\nuris: http://c.example:80/\nsuites: x\ntrusted: yes\n";
         let sources = read("/etc/apt/sources.list.d/debian.sources", text);
-        assert_eq!(hosts(&sources), ["a.example", "b.example", "c.example"]);
+        assert_eq!(hosts(&sources), ["a.example", "c.example", "https://b.example"]);
         assert_eq!(sources.notes.len(), 1);
         assert!(sources.notes[0].contains("without a signature"));
     }
@@ -265,13 +272,13 @@ mod tests {
             deb mirror+file:/etc/apt/mirrors/debian.list bookworm main\n\
             deb mirror://mirrors.example/list bookworm main\ndeb mirror+https://m.example/l bookworm main\n";
         let mut sources = read("/etc/apt/sources.list", text);
-        assert_eq!(hosts(&sources), ["m.example", "mirrors.example"]);
+        assert_eq!(hosts(&sources), ["https://m.example", "mirrors.example"]);
         assert_eq!(sources.mirror_lists.iter().collect::<Vec<_>>(), ["/etc/apt/mirrors/debian.list"]);
         assert_eq!(sources.notes.len(), 4, "{:?}", sources.notes);
         sources
             .add_mirror_list("/etc/apt/mirrors/debian.list", b"https://x.example/debian\tpriority:1\n# y\n")
             .unwrap();
-        assert!(sources.hosts.contains("x.example"));
+        assert!(sources.hosts.contains("https://x.example"));
     }
 
     #[test]

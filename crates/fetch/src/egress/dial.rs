@@ -260,20 +260,45 @@ impl tower::Service<Uri> for Connector {
 mod tests {
     use super::*;
 
+    const IMAGE: Trust = Trust::Image(Scheme::Http);
+
+    #[test]
+    fn a_tunnel_to_a_private_address_ends_at_the_port_of_https() {
+        let at = |ips: &[&str], port| {
+            ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).collect::<Vec<_>>()
+        };
+        let private = ["10.0.0.5", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd12::1"];
+        for (port, trust, admitted) in [
+            (443, Trust::Image(Scheme::Tunnel), true),
+            (6379, Trust::Image(Scheme::Tunnel), false),
+            (8443, Trust::Image(Scheme::Tunnel), false),
+            (8080, IMAGE, true),
+            (6379, Trust::Operator, true),
+        ] {
+            let target = Target { host: Host::Name("mirror.example".into()), port };
+            for ip in private {
+                let usable = usable(&target, at(&[ip], port), trust);
+                assert_eq!(usable.is_ok(), admitted, "{ip} {port} {trust:?}");
+            }
+            let mixed = usable(&target, at(&["10.0.0.5", "203.0.113.1"], port), trust).unwrap();
+            assert_eq!(mixed.len(), 1 + usize::from(admitted), "{port} {trust:?}");
+        }
+    }
+
     #[test]
     fn a_name_is_connected_to_only_where_it_may_be() {
         let target = Target::of("mirror.example", Scheme::Http).unwrap();
         let at =
             |ips: &[&str]| ips.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)).collect::<Vec<_>>();
-        let metadata = usable(&target, at(&["169.254.169.254"]), Trust::Image);
+        let metadata = usable(&target, at(&["169.254.169.254"]), IMAGE);
         assert!(
             metadata.unwrap_err().to_string().contains("mirror.example is at 169.254.169.254 (link-local)")
         );
-        assert!(usable(&target, at(&["127.0.0.1", "::1"]), Trust::Image).is_err());
+        assert!(usable(&target, at(&["127.0.0.1", "::1"]), IMAGE).is_err());
         for (found, left) in
             [(&["::1", "10.0.0.1"][..], &["10.0.0.1"][..]), (&["203.0.113.1"], &["203.0.113.1"]), (&[], &[])]
         {
-            assert_eq!(usable(&target, at(found), Trust::Image), Ok(at(left)));
+            assert_eq!(usable(&target, at(found), IMAGE), Ok(at(left)));
         }
         assert_eq!(usable(&target, at(&["127.0.0.1"]), Trust::Operator), Ok(at(&["127.0.0.1"])));
     }

@@ -12,6 +12,8 @@ const LABEL_BYTES_MAX: usize = 63;
 pub(super) const HTTP: u16 = 80;
 /// The port of https.
 const HTTPS: u16 = 443;
+/// Why a tunnel to a private address is refused.
+const PRIVATE_TUNNEL: &str = "private, where tunnels end at port 443 only";
 /// Names that mean this very machine wherever they are looked up.
 const LOCAL_NAMES: [&str; 5] =
     ["localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"];
@@ -89,12 +91,18 @@ impl fmt::Display for Host {
     }
 }
 
-/// One entry of an allow-list, written `host[:port]`.
+/// How an entry of the image's list begins where the repository is asked by https.
+const HTTPS_PREFIX: &str = "https://";
+
+/// One entry of an allow-list: `host[:port]`, and in the image's list also `https://host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostRule {
+    /// In the image's list: whether tunnels are admitted and no plain requests, or the reverse. In the operator's
+    /// list both are.
+    pub https: bool,
     /// The host, matched exactly.
     pub host: Host,
-    /// The port. Without one: 80 for http and 443 for https, or any port where the operator lists the host.
+    /// The port. Without one: 443 for https and else 80, or any port where the operator lists the host.
     pub port: Option<u16>,
 }
 
@@ -103,7 +111,25 @@ impl FromStr for HostRule {
 
     fn from_str(text: &str) -> Result<Self, HostError> {
         let (host, port) = split_port(text)?;
-        Ok(HostRule { host: host.parse()?, port })
+        Ok(HostRule { https: false, host: host.parse()?, port })
+    }
+}
+
+impl HostRule {
+    /// An entry of the image's list; the operator's entries have no scheme.
+    pub fn of_image(text: &str) -> Result<Self, HostError> {
+        match text.strip_prefix(HTTPS_PREFIX) {
+            Some(rest) => Ok(HostRule { https: true, ..rest.parse()? }),
+            None => text.parse(),
+        }
+    }
+
+    /// The one way in which the image's entry lets its host be asked, and the port.
+    fn of_repository(&self) -> (Scheme, u16) {
+        match self.https {
+            true => (Scheme::Tunnel, self.port.unwrap_or(HTTPS)),
+            false => (Scheme::Http, self.port.unwrap_or(HTTP)),
+        }
     }
 }
 
@@ -128,6 +154,9 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), HostError> {
 
 impl fmt::Display for HostRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.https {
+            f.write_str(HTTPS_PREFIX)?;
+        }
         match self.port {
             Some(port) => write!(f, "{}:{port}", self.host),
             None => self.host.fmt(f),
@@ -177,11 +206,20 @@ pub(super) fn without_userinfo(authority: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scheme::Http => "plain http",
+            Scheme::Tunnel => "https",
+        })
+    }
+}
+
 /// On whose word a host may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// The image's own configuration: never an address that belongs to this machine or its cloud.
-    Image,
+    /// The image's own configuration, in this way: never an address that belongs to this machine or its cloud.
+    Image(Scheme),
     /// The operator: any address.
     Operator,
 }
@@ -203,33 +241,41 @@ impl AllowList {
         self.image_admits(target, scheme)?;
         match &target.host {
             Host::Name(name) if is_local(name) => Err(Refusal::Local { host: name.clone() }),
-            Host::Address(ip) => reachable(target, *ip, Trust::Image).map(|()| Trust::Image),
-            Host::Name(_) => Ok(Trust::Image),
+            Host::Address(ip) => {
+                let trust = Trust::Image(scheme);
+                reachable(target, *ip, trust).map(|()| trust)
+            }
+            Host::Name(_) => Ok(Trust::Image(scheme)),
         }
     }
 
     fn image_admits(&self, target: &Target, scheme: Scheme) -> Result<(), Refusal> {
-        let mut rules = self.image.iter().filter(|rule| rule.host == target.host).peekable();
-        if rules.peek().is_none() {
-            return Err(Refusal::NotListed { host: target.host.to_string() });
+        let (host, port) = (target.host.to_string(), target.port);
+        let listed =
+            || self.image.iter().filter(|rule| rule.host == target.host).map(HostRule::of_repository);
+        // A tunnel to the port of plain http would only hide from the record what is fetched.
+        let hidden = scheme == Scheme::Tunnel && port == HTTP;
+        if listed().any(|way| way == (scheme, port)) && !hidden {
+            return Ok(());
         }
-        let fits = |rule: &HostRule| match (rule.port, scheme) {
-            (None, Scheme::Http) => target.port == HTTP,
-            (None, Scheme::Tunnel) => target.port == HTTPS,
-            (Some(port), Scheme::Http) => target.port == port,
-            // A tunnel to the port of plain http would only hide from the record what is fetched.
-            (Some(port), Scheme::Tunnel) => target.port == port && port != HTTP,
-        };
-        let port = || Refusal::Port { host: target.host.to_string(), port: target.port };
-        if rules.any(fits) { Ok(()) } else { Err(port()) }
+        Err(match listed().next() {
+            None => Refusal::NotListed { host },
+            Some(_) if listed().any(|(_, known)| known == port) => {
+                Refusal::Scheme { host, port, scheme: scheme.to_string() }
+            }
+            Some(_) => Refusal::Port { host, port },
+        })
     }
 }
 
 /// Whether an address that a target stands for may be connected to.
 pub(super) fn reachable(target: &Target, ip: IpAddr, trust: Trust) -> Result<(), Refusal> {
+    let refuse = |kind| Err(Refusal::Address { host: target.host.to_string(), address: ip, kind });
     match address::reach(ip) {
-        Reach::Never(kind) if trust == Trust::Image => {
-            Err(Refusal::Address { host: target.host.to_string(), address: ip, kind })
+        Reach::Never(kind) if trust != Trust::Operator => refuse(kind),
+        // We cannot read a tunnel: at another port it might speak to any service of the house.
+        Reach::Private if trust == Trust::Image(Scheme::Tunnel) && target.port != HTTPS => {
+            refuse(PRIVATE_TUNNEL)
         }
         // A private address is a mirror in the house: the image's configuration names it, or its name.
         Reach::Never(_) | Reach::Private | Reach::Public => Ok(()),
@@ -245,8 +291,10 @@ mod tests {
     use super::*;
 
     fn list(image: &[&str], operator: &[&str]) -> AllowList {
-        let rules = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect();
-        AllowList { image: rules(image), operator: rules(operator) }
+        AllowList {
+            image: image.iter().map(|t| HostRule::of_image(t).unwrap()).collect(),
+            operator: operator.iter().map(|t| t.parse().unwrap()).collect(),
+        }
     }
 
     fn admit(allow: &AllowList, authority: &str, scheme: Scheme) -> Result<Trust, Refusal> {
@@ -292,17 +340,48 @@ mod tests {
     }
 
     #[test]
+    fn only_rules_of_the_image_have_a_scheme() {
+        for (text, https, port) in [
+            ("https://m", true, None),
+            ("https://m:8443", true, Some(8443)),
+            ("https://[fd00::1]:443", true, Some(443)),
+            ("m:8443", false, Some(8443)),
+        ] {
+            let rule = HostRule::of_image(text).unwrap();
+            assert_eq!((rule.https, rule.port, rule.to_string().as_str()), (https, port, text));
+        }
+        for text in ["https://", "https://https://m", "https://m/", "https://u@m", "http://m", "ftp://m"] {
+            assert!(HostRule::of_image(text).is_err(), "{text}");
+        }
+        assert!("https://m".parse::<HostRule>().is_err());
+    }
+
+    #[test]
     fn what_the_image_lists_is_admitted_and_nothing_else() {
         use Scheme::{Http, Tunnel};
         let allow = list(
             &[
                 "deb.example.org",
-                "m.corp:8443",
-                "plain:80",
+                "https://deb.example.org",
+                "https://m.corp:8443",
+                "plain.corp:8443",
+                "http.example",
+                "https://tls.example",
+                "https://odd.example:80",
                 "10.1.2.3",
+                "10.1.2.3:8080",
+                "https://10.1.2.3",
+                "10.0.0.5:6379",
+                "https://10.0.0.6:6379",
+                "https://172.16.0.1:8443",
+                "https://100.64.0.1:22",
+                "https://[fd12::1]:6379",
+                "https://[fd12::1]:443",
                 "127.0.0.1",
                 "localhost",
-                "203.0.113.7",
+                "https://127.0.0.1",
+                "https://203.0.113.7",
+                "https://203.0.113.7:8443",
             ],
             &[],
         );
@@ -311,12 +390,19 @@ mod tests {
             ("DEB.example.org.:80", Http),
             ("user:secret@deb.example.org", Http),
             ("deb.example.org:443", Tunnel),
-            ("m.corp:8443", Http),
             ("m.corp:8443", Tunnel),
+            ("plain.corp:8443", Http),
+            ("http.example", Http),
+            ("tls.example:443", Tunnel),
             ("10.1.2.3", Http),
+            ("10.1.2.3:8080", Http),
+            ("10.1.2.3:443", Tunnel),
+            ("10.0.0.5:6379", Http),
+            ("[fd12::1]:443", Tunnel),
             ("203.0.113.7:443", Tunnel),
+            ("203.0.113.7:8443", Tunnel),
         ] {
-            assert_eq!(admit(&allow, authority, scheme), Ok(Trust::Image), "{authority}");
+            assert_eq!(admit(&allow, authority, scheme), Ok(Trust::Image(scheme)), "{authority}");
         }
         for (authority, scheme, why) in [
             ("evil.org", Http, "evil.org is not"),
@@ -326,7 +412,22 @@ mod tests {
             ("deb.example.org:8080", Http, "port 8080"),
             ("deb.example.org:22", Tunnel, "port 22"),
             ("m.corp", Http, "port 80"),
-            ("plain:80", Tunnel, "port 80"),
+            ("m.corp:443", Tunnel, "port 443"),
+            ("m.corp:8443", Http, "not by plain http"),
+            ("plain.corp:8443", Tunnel, "not by https"),
+            ("http.example:443", Tunnel, "port 443"),
+            ("http.example:80", Tunnel, "not by https"),
+            ("tls.example", Http, "port 80"),
+            ("tls.example:443", Http, "not by plain http"),
+            ("odd.example:80", Tunnel, "not by https"),
+            ("10.1.2.3:8080", Tunnel, "not by https"),
+            ("10.0.0.5:6379", Tunnel, "not by https"),
+            ("[::ffff:10.0.0.5]:6379", Tunnel, "not by https"),
+            ("10.0.0.6:6379", Tunnel, "port 443 only"),
+            ("[::ffff:10.0.0.6]:6379", Tunnel, "port 443 only"),
+            ("172.16.0.1:8443", Tunnel, "port 443 only"),
+            ("100.64.0.1:22", Tunnel, "port 443 only"),
+            ("[fd12::1]:6379", Tunnel, "port 443 only"),
             ("127.0.0.1", Http, "loopback"),
             ("[::ffff:127.0.0.1]:443", Tunnel, "loopback"),
             ("localhost", Http, "localhost"),
@@ -338,7 +439,12 @@ mod tests {
 
     #[test]
     fn the_operator_may_list_any_host() {
-        let allow = list(&[], &["127.0.0.1", "localhost:5000"]);
+        let allow = list(&["10.0.0.5:6379"], &["127.0.0.1", "localhost:5000", "10.0.0.5:6379", "10.0.0.9"]);
+        for scheme in [Scheme::Http, Scheme::Tunnel] {
+            for authority in ["10.0.0.5:6379", "10.0.0.9:6379", "localhost:5000"] {
+                assert_eq!(admit(&allow, authority, scheme), Ok(Trust::Operator), "{authority}");
+            }
+        }
         assert_eq!(admit(&allow, "127.0.0.1:4000", Scheme::Http), Ok(Trust::Operator));
         assert_eq!(admit(&allow, "localhost:5000", Scheme::Tunnel), Ok(Trust::Operator));
         assert!(admit(&allow, "localhost:5001", Scheme::Http).is_err());

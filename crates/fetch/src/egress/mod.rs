@@ -66,7 +66,8 @@ pub enum Error {
 /// How to let a sandbox out.
 #[derive(Debug, Clone, Default)]
 pub struct EgressOptions {
-    /// What the image's package repository configuration names. Not trusted: never this machine or its cloud.
+    /// What the image's package repository configuration names, see [`HostRule::of_image`]. Not trusted: never this
+    /// machine or its cloud, and no tunnel to a private address but at port 443.
     pub hosts: Vec<HostRule>,
     /// What the operator allows beside that, at whatever address.
     pub operator_hosts: Vec<HostRule>,

@@ -83,6 +83,18 @@ pub enum Refusal {
         /// The port asked for.
         port: u16,
     },
+    /// The host is listed at this port, for the other scheme.
+    #[error(
+        "{host} is allowed at port {port}, but not by {scheme}; list {host}:{port} as an operator host to allow it"
+    )]
+    Scheme {
+        /// The host.
+        host: String,
+        /// The port asked for.
+        port: u16,
+        /// How it was asked.
+        scheme: String,
+    },
     /// The name means this machine.
     #[error("{host} is this machine; list it as an operator host to allow it")]
     Local {

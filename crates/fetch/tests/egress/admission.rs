@@ -156,6 +156,8 @@ fn the_hosts_of_a_recipe_can_be_set_later() {
     assert!(matches!(door_refusal(&door, "http://192.0.2.1:1/"), Some(Refusal::NotListed { .. })));
     door.egress().set_hosts(rules(&["192.0.2.1"]));
     assert!(matches!(door_refusal(&door, "http://192.0.2.1:1/"), Some(Refusal::Port { port: 1, .. })));
+    door.egress().set_hosts(rules(&["https://192.0.2.1:1"]));
+    assert!(matches!(door_refusal(&door, "http://192.0.2.1:1/"), Some(Refusal::Scheme { port: 1, .. })));
 }
 
 fn door_refusal(door: &Door, url: &str) -> Option<Refusal> {

@@ -40,9 +40,9 @@ impl Answer {
     }
 }
 
-/// Rules from their texts.
+/// Rules from their texts, as the image has them; without a scheme the operator's are the same.
 pub fn rules(texts: &[&str]) -> Vec<HostRule> {
-    texts.iter().map(|text| text.parse().unwrap()).collect()
+    texts.iter().map(|text| HostRule::of_image(text).unwrap()).collect()
 }
 
 /// Options with which loopback may be asked, short of patience, with a cache where one is given.

@@ -55,11 +55,17 @@ fn a_tunnel_carries_both_ways_and_counts() {
 #[test]
 fn only_listed_hosts_are_tunnelled_to() {
     let to = echo();
-    let door = Door::open(EgressOptions { hosts: rules(&["mirror.example", "127.0.0.2"]), ..options(None) });
+    let door = Door::open(EgressOptions {
+        hosts: rules(&["https://mirror.example", "https://127.0.0.2", "plain.example", "plain.example:8443"]),
+        ..options(None)
+    });
     for (target, status) in [
         ("evil.example:443", 403),
         ("mirror.example:22", 403),
         ("mirror.example:80", 403),
+        ("plain.example:443", 403),
+        ("plain.example:8443", 403),
+        ("plain.example:80", 403),
         ("mirror.example.evil.example:443", 403),
         ("127.0.0.2:443", 403),
         ("169.254.169.254:443", 403),

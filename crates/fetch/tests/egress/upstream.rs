@@ -25,7 +25,8 @@ fn relay(stream: TcpStream, to: SocketAddr) -> std::io::Result<u64> {
     let mut near = BufReader::new(stream);
     let head = crate::origin::read_head(&mut near);
     let mut near = near.into_inner();
-    if !head.starts_with("CONNECT mirror.example:443 ")
+    let known = ["CONNECT mirror.example:443 ", "CONNECT 10.0.0.5:443 "];
+    if !known.iter().any(|line| head.starts_with(line))
         || !head.contains("Proxy-Authorization: Basic dTpw\r\n")
     {
         return near.write_all(b"HTTP/1.1 407 No\r\n\r\n").map(|()| 0);
@@ -44,7 +45,11 @@ fn through(http: String, https: String) -> EgressOptions {
         https: Some(https),
         no_proxy: Some("direct.example,127.0.0.1".into()),
     };
-    EgressOptions { upstream, hosts: rules(&["mirror.example", "direct.example"]), ..options(None) }
+    EgressOptions {
+        upstream,
+        hosts: rules(&["mirror.example", "https://mirror.example", "direct.example"]),
+        ..options(None)
+    }
 }
 
 #[test]
@@ -94,4 +99,29 @@ fn tunnels_go_through_and_lose_no_byte() {
     stream.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"earlyping");
     assert_eq!(door.last().how, How::Tunnel);
+}
+
+#[test]
+fn an_image_gets_no_tunnel_to_a_service_of_a_private_network() {
+    let proxy = tunnel_proxy(echo());
+    let given = format!("http://u:p@{proxy}");
+    for (listed, to, status) in [
+        ("10.0.0.5:6379", "10.0.0.5:6379", 403),
+        ("https://10.0.0.5:6379", "10.0.0.5:6379", 403),
+        ("10.0.0.5:443", "10.0.0.5:443", 403),
+        ("10.0.0.5", "10.0.0.5:443", 403),
+        ("mirror.example:443", "mirror.example:443", 403),
+        ("https://10.0.0.5", "10.0.0.5:443", 200),
+        ("https://mirror.example", "mirror.example:443", 200),
+    ] {
+        let hosts = rules(&[listed]);
+        let door = Door::open(EgressOptions { hosts, ..through(String::new(), given.clone()) });
+        let (head, _) = tunnel(&door, to);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{listed} {to}: {head}");
+    }
+    let operator_hosts = rules(&["10.0.0.5"]);
+    let door = Door::open(EgressOptions { operator_hosts, ..through(String::new(), given) });
+    assert!(tunnel(&door, "10.0.0.5:443").0.starts_with("HTTP/1.1 200"));
+    // This proxy knows no such service; that it is asked shows that the operator's word was enough.
+    assert!(tunnel(&door, "10.0.0.5:6379").0.starts_with("HTTP/1.1 502"));
 }
