@@ -54,8 +54,8 @@ pub struct RunArgs {
     /// Host the package tool may reach beside the image's own repositories (repeatable)
     ///
     /// The sandbox's only way out is a proxy of copa's. It lets through the hosts of the image's repository
-    /// configuration, unless they are addresses of this machine or link-local. Name such a host here, or one that the
-    /// configuration does not name.
+    /// configuration, unless they are addresses of this machine or link-local, or private ones asked by https at another
+    /// port than 443. Name such a host here, or one that the configuration does not name.
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',', help_heading = "Network")]
     pub allow_host: Vec<String>,
 
