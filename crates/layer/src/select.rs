@@ -4,7 +4,7 @@ use crate::{
     Change, Changes, Entry, EntryPath, Error, Kind, Tree,
     extract::WHITEOUT,
     failure::{bad_entry, uncarry},
-    limits::UNPACKED_BYTES_MAX,
+    limits::{ENTRIES_MAX, UNPACKED_BYTES_MAX},
     order,
     pack::{PackOptions, path_of, same_content},
 };
@@ -93,6 +93,7 @@ pub(crate) fn select(
             return Err(Error::Cancelled);
         }
         selector.check_order(&change)?;
+        check_count(selector.choices.len() as u64)?;
         let path = path_of(&change).clone();
         let what = selector.judge(change)?;
         selector.count(&path, &what)?;
@@ -296,6 +297,25 @@ impl Selector<'_> {
     }
 }
 
+/// Changes are held until all are known; nobody could unpack a layer of more entries anyway.
+fn check_count(before: u64) -> Result<(), Error> {
+    match before >= ENTRIES_MAX {
+        true => Err(Error::Limit(format!("there are more than {ENTRIES_MAX} changes"))),
+        false => Ok(()),
+    }
+}
+
 fn same_metadata(a: &Entry, b: &Entry) -> bool {
     (a.mode, a.uid, a.gid) == (b.mode, b.uid, b.gid) && a.xattrs == b.xattrs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_counted() {
+        assert!(check_count(0).is_ok() && check_count(ENTRIES_MAX - 1).is_ok());
+        assert!(matches!(check_count(ENTRIES_MAX), Err(Error::Limit(_))));
+    }
 }
