@@ -278,3 +278,27 @@ async fn platforms_under_one_name_are_told_apart() {
     let found = source(dir.path(), Some("v1")).image(&amd64()).await.unwrap();
     assert_eq!((found.image.platform(), found.platforms.len()), (amd64(), 2));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_write_never_appears_and_a_told_one_does() {
+    let dir = layout().await;
+    for micros in (0..30_000).step_by(1_500) {
+        let tag = format!("at{micros}");
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let stopping = tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_micros(micros)).await;
+            stop.cancel();
+        });
+        let from = source(dir.path(), Some("v1"));
+        let written = write_with(&from, &destination(dir.path(), Some(&tag)), NEW, &cancel).await;
+        stopping.await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let appeared = destination(dir.path(), Some(&tag)).current().await.unwrap().is_some();
+        match written.result {
+            Ok(_) => assert!(appeared, "{tag}"),
+            Err(Error::Cancelled) => assert!(!appeared, "{tag}"),
+            Err(error) => panic!("{tag}: {error}"),
+        }
+    }
+}

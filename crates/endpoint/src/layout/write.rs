@@ -32,7 +32,8 @@ impl LayoutDestination {
         LayoutDestination { dir, tag, replace_source }
     }
 
-    async fn write_all(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
+    /// Everything but the index.
+    async fn write_blobs(&self, request: &WriteRequest<'_>) -> Result<(Arc<LayoutDir>, Receipt), Error> {
         if request.source.name() == self.name() && !self.replace_source {
             return Err(Error::SourceTag { reference: self.name() });
         }
@@ -48,6 +49,12 @@ impl LayoutDestination {
         let image = request.image;
         put_bytes(&dir, image.config_bytes.clone(), &mut receipt).await?;
         put_bytes(&dir, image.manifest_bytes.clone(), &mut receipt).await?;
+        Ok((dir, receipt))
+    }
+
+    /// The index, which makes the image appear.
+    async fn publish(&self, dir: Arc<LayoutDir>, request: &WriteRequest<'_>) -> Result<(), Error> {
+        let image = request.image;
         let mut entry = image.descriptor.clone();
         let platform = serde_json::to_value(image.platform());
         let platform = platform.map_err(|e| dir.wrong(format!("the platform cannot be written: {e}")))?;
@@ -58,8 +65,7 @@ impl LayoutDestination {
             set(&mut index, entry, tag.as_deref());
             write(&dir, &index)
         })
-        .await?;
-        Ok(receipt)
+        .await
     }
 
     /// The directory, made where it is missing, locked for us.
@@ -170,7 +176,13 @@ async fn put_bytes(dir: &Arc<LayoutDir>, bytes: Vec<u8>, receipt: &mut Receipt) 
 #[async_trait]
 impl Destination for LayoutDestination {
     async fn write(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
-        request.or_cancelled(self.write_all(request)).await
+        let (dir, receipt) = request.or_cancelled(self.write_blobs(request)).await?;
+        if request.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        // Once begun, the index is waited for: who gave up here could not say whether the image has appeared.
+        self.publish(dir, request).await?;
+        Ok(receipt)
     }
 
     async fn current(&self) -> Result<Option<Digest>, Error> {
