@@ -3,8 +3,8 @@
 use crate::{Credentials, Error, credentials::sensitive};
 use bytes::Bytes;
 use fetch::client::{
-    Body, Client, HeaderName, HeaderValue, Method, Reach, Request, Url, is_loopback_host, is_private,
-    printable, shown,
+    Body, Client, HeaderName, HeaderValue, Method, Reach, Request, Url, is_in_private_network,
+    is_loopback_host, printable, shown,
 };
 use serde::Deserialize;
 use std::time::{Duration, Instant};
@@ -137,17 +137,6 @@ fn read(body: &[u8]) -> Result<Token, &'static str> {
     let life = Duration::from_secs(answer.expires_in.unwrap_or(LIFE_DEFAULT).min(LIFE_MAX));
     // A short life still allows one use; the registry's 401 then asks for the next.
     Ok(Token { header, until: Instant::now() + life.saturating_sub(LIFE_MARGIN.min(life / 4)) })
-}
-
-/// Whether a registry itself is at a private address, so that its token service may be too.
-async fn is_in_private_network(registry: &Url) -> bool {
-    let Some(host) = registry.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = registry.port_or_known_default().unwrap_or(443);
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(mut addresses) => addresses.any(|a| is_private(a.ip())),
-        Err(_) => false,
-    }
 }
 
 #[cfg(test)]

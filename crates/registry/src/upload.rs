@@ -2,8 +2,8 @@
 
 use crate::{Error, Registry, auth::Scope};
 use fetch::client::{
-    Body, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Url, is_loopback_host, printable,
-    same_origin,
+    Body, HeaderName, HeaderValue, Method, Reach, Request, Response, StatusCode, Url, is_loopback_host,
+    printable, same_origin,
 };
 use oci::Digest;
 use std::time::Duration;
@@ -41,12 +41,13 @@ impl Registry {
         doing: &str,
     ) -> Result<(), Error> {
         let scope = Scope::push(repository);
-        let mut url = self.begin_upload(repository, &scope, doing).await?;
+        let (mut url, reach) = self.begin_upload(repository, &scope, doing).await?;
         url.query_pairs_mut().append_pair("digest", digest.as_str());
         let octets = HeaderValue::from_static("application/octet-stream");
         let request = Request::new(Method::PUT, url)
             .header(HeaderName::from_static("content-type"), octets)
             .body(body)
+            .reach(reach)
             .once();
         let response = self.send(&scope, request, doing).await?;
         match response.status() {
@@ -56,14 +57,21 @@ impl Registry {
         }
     }
 
-    async fn begin_upload(&self, repository: &str, scope: &Scope, doing: &str) -> Result<Url, Error> {
+    async fn begin_upload(
+        &self,
+        repository: &str,
+        scope: &Scope,
+        doing: &str,
+    ) -> Result<(Url, Reach), Error> {
         let url = self.url(repository, "blobs/uploads/").await?;
         let response = self.send(scope, Request::new(Method::POST, url), doing).await?;
         if response.status() != StatusCode::ACCEPTED {
             let repository = format!("{}/{repository}", self.host());
             return Err(self.refused(response, doing, &repository).await);
         }
-        self.location(&response, doing)
+        let url = self.location(&response, doing)?;
+        let reach = Reach::Named.beyond(response.url(), &url).await;
+        Ok((url, reach))
     }
 
     /// Where the registry wants the bytes. Another origin gets them without credentials, and never less protected.

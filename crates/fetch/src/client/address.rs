@@ -1,5 +1,6 @@
 //! Which addresses may be reached: link-local and metadata services never, private ones not where a stranger names them.
 
+use super::shown::same_origin;
 use reqwest::{
     Url,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -16,16 +17,25 @@ pub enum Reach {
     Public,
 }
 
+/// Services of clouds that hand out credentials, at addresses that look private or public: Alibaba's, Azure's and Oracle's
+/// of IPv4, then Amazon's, Google's and Oracle's of IPv6.
+pub(crate) const METADATA: [IpAddr; 6] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+];
+
 /// Link-local, and the fixed addresses at which clouds serve credentials to whoever asks.
 pub fn is_link_local(ip: IpAddr) -> bool {
-    // Amazon's IPv6 service, Alibaba's and Oracle's IPv4 ones, and Azure's lie outside the link-local ranges.
-    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    const METADATA_V4: [Ipv4Addr; 3] =
-        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
-    match canonical(ip) {
-        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6,
-    }
+    let ip = canonical(ip);
+    METADATA.contains(&ip)
+        || match ip {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        }
 }
 
 /// Every address that is no public unicast one: loopback, private, shared, link-local, multicast, unspecified.
@@ -66,7 +76,26 @@ pub fn is_loopback_host(host: &str) -> bool {
         || bare.parse::<IpAddr>().is_ok_and(|ip| canonical(ip).is_loopback())
 }
 
+/// Whether the host of an URL is at a private address, so that what it names may be too.
+pub async fn is_in_private_network(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_or_known_default().unwrap_or(443);
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(mut addresses) => addresses.any(|a| is_private(a.ip())),
+        Err(_) => false,
+    }
+}
+
 impl Reach {
+    /// How far a request may reach that `from` sends on to `to`: a host of the Internet sends nobody into private networks.
+    pub async fn beyond(self, from: &Url, to: &Url) -> Reach {
+        match same_origin(from, to) || is_in_private_network(from).await {
+            true => self,
+            false => Reach::Public,
+        }
+    }
+
     /// Why an address is out of reach, or `None` where it is not.
     pub(crate) fn refusal(self, ip: IpAddr) -> Option<&'static str> {
         match self {
@@ -141,6 +170,9 @@ mod tests {
             ("64:ff9b::a9fe:a9fe", true, true),
             ("fe80::1", true, true),
             ("fd00:ec2::254", true, true),
+            ("fd20:ce::254", true, true),
+            ("fd00:c1::a9fe:a9fe", true, true),
+            ("fd00:c1::1", false, true),
         ] {
             let ip: IpAddr = text.parse().unwrap();
             assert_eq!((is_link_local(ip), is_private(ip)), (link_local, private), "{text}");
@@ -160,6 +192,22 @@ mod tests {
             let url = Url::parse(text).unwrap();
             let refused = |r: Reach| r.refusal_of(&url).is_some();
             assert_eq!((refused(Reach::Named), refused(Reach::Public)), (named, public), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_host_sends_nobody_into_private_networks() {
+        for (from, to, reach) in [
+            ("https://192.0.2.1/", "https://192.0.2.1/x", Reach::Named),
+            ("https://192.0.2.1/", "https://192.0.2.2/x", Reach::Public),
+            ("https://192.0.2.1/", "https://10.0.0.1/x", Reach::Public),
+            ("https://192.0.2.1/", "https://192.0.2.1:8443/x", Reach::Public),
+            ("https://10.0.0.1/", "https://10.0.0.2/x", Reach::Named),
+            ("http://127.0.0.1:5000/", "http://localhost:5001/x", Reach::Named),
+        ] {
+            let url = |text| Url::parse(text).unwrap();
+            assert_eq!(Reach::Named.beyond(&url(from), &url(to)).await, reach, "{from} {to}");
+            assert_eq!(Reach::Public.beyond(&url(from), &url(to)).await, Reach::Public, "{from} {to}");
         }
     }
 

@@ -12,7 +12,8 @@ mod send;
 mod shown;
 mod tls;
 
-pub use address::{Reach, is_link_local, is_loopback_host, is_private};
+pub(crate) use address::METADATA;
+pub use address::{Reach, is_in_private_network, is_link_local, is_loopback_host, is_private};
 pub use error::Error;
 pub use options::{ClientOptions, ProxySettings};
 pub use request::{Body, BodyReader, Request};

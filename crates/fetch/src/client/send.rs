@@ -85,7 +85,9 @@ impl Client {
             if !redirect::is_redirect(response.status()) {
                 return Ok(response);
             }
-            request = redirect::next(&request, response.status(), response.header(&header::LOCATION))?;
+            let mut next = redirect::next(&request, response.status(), response.header(&header::LOCATION))?;
+            next.reach = request.reach.beyond(&request.url, &next.url).await;
+            request = next;
         }
         let why = "more than 10 redirects in a row";
         Err(Error::Redirect { url: shown(&request.url), to: "yet another place".into(), why })

@@ -1,5 +1,6 @@
 //! Which addresses a request of an image may end at: a table of the special ranges (RFC 6890 and the clouds' own).
 
+use crate::client::METADATA;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How far an address is from this machine.
@@ -12,16 +13,6 @@ pub(super) enum Reach {
     /// This machine, its link, its cloud, or no single machine at all.
     Never(&'static str),
 }
-
-/// Services of clouds that hand out credentials, at addresses that look private or public.
-const METADATA: [IpAddr; 6] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
-];
 
 /// What kind of address this is; one that wraps an IPv4 address is judged as that address.
 pub(super) fn reach(ip: IpAddr) -> Reach {
