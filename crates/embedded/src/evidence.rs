@@ -1,7 +1,7 @@
 //! Reading back what a recipe wants to know.
 
 use crate::errors;
-use engine::{Error, Evidence, Look};
+use engine::{Error, Evidence, Look, add_evidence};
 use layer::{EntryPath, Kind, Tree};
 
 /// Names in one folder that are looked at, whatever their ending; package databases of one file per package stay below.
@@ -14,7 +14,7 @@ pub(crate) fn collect(tree: &dyn Tree, looks: &[Look]) -> Result<Evidence, Error
         match look {
             Look::File { path, max_bytes } => {
                 if let Some(content) = tree.read(&at(path)?, *max_bytes).map_err(errors::of_layer)? {
-                    evidence.insert(path.clone(), content);
+                    add_evidence(&mut evidence, path.clone(), content).map_err(errors::of_layer)?;
                 }
             }
             Look::Folder { path, suffix, max_files, max_bytes } => {
@@ -64,7 +64,8 @@ fn folder(
         let name =
             readable.map_err(|_| Error::Image { item: file.to_string(), why: "name is not UTF-8".into() })?;
         if let Some(content) = tree.read(&file, limits.bytes).map_err(errors::of_layer)? {
-            evidence.insert(format!("{}/{name}", path.trim_end_matches('/')), content);
+            let path = format!("{}/{name}", path.trim_end_matches('/'));
+            add_evidence(evidence, path, content).map_err(errors::of_layer)?;
         }
     }
     Ok(())
