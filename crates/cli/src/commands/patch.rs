@@ -87,9 +87,8 @@ fn detailed(document: &ResultDocument) -> exit::Code {
 fn tell_failure(job: &Job<'_>, mut failure: Failure, output: &OutputArgs, style: Style) -> Failure {
     let known = failure.document.take();
     // Only what was judged is worth a summary; before that the error says it all.
-    let judged = |d: &ResultDocument| {
-        !d.findings.is_empty() && d.findings.iter().all(|f| f.outcome != "planned")
-    };
+    let judged =
+        |d: &ResultDocument| !d.findings.is_empty() && d.findings.iter().all(|f| f.outcome != "planned");
     let shown = matches!(style, Style::Live | Style::Lines);
     if let Some(document) = known.as_deref().filter(|d| shown && judged(d)) {
         output::say(&ui::summary(document, job.paint()));
