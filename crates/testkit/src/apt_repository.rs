@@ -42,11 +42,20 @@ pub struct AptRepository {
 impl AptRepository {
     /// Makes a repository of this machine's architecture in `folder`, with these packages published.
     pub fn build(folder: &Path, packages: &[PackageSpec]) -> Result<AptRepository, Error> {
-        let architecture = argv("dpkg", ["--print-architecture"]).text()?.trim().to_owned();
+        let architecture = argv("dpkg", ["--print-architecture"]).text()?;
+        AptRepository::build_for(folder, architecture.trim(), packages)
+    }
+
+    /// Makes a repository of any architecture, as dpkg names it.
+    pub fn build_for(
+        folder: &Path,
+        architecture: &str,
+        packages: &[PackageSpec],
+    ) -> Result<AptRepository, Error> {
         let (key, stranger) = (Key::generate("Repository")?, Key::generate("Stranger")?);
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
         key.export(&folder.join("key"))?;
-        let folder = folder.to_owned();
+        let (folder, architecture) = (folder.to_owned(), architecture.to_owned());
         let mut repository = AptRepository { folder, architecture, key, stranger, packages: Vec::new() };
         repository.add(packages)?;
         Ok(repository)

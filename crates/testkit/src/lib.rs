@@ -10,6 +10,8 @@ pub mod apt_repository;
 pub mod changelogs;
 pub mod command;
 pub mod debian_root;
+pub mod debs;
+pub mod distroless;
 pub mod dpkg;
 mod error;
 pub mod fault_registry;

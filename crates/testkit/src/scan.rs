@@ -62,10 +62,15 @@ pub fn layout(directory: &Path, tag: &str) -> Result<Scan, Error> {
 
 /// Scans the image `tag` of a layout under a name of its own.
 pub fn named(directory: &Path, tag: &str, naming: Naming<'_>) -> Result<Scan, Error> {
+    let version = debian_version(&ImageReader::open(directory, tag)?)?;
+    let release = version.split('.').next().unwrap_or_default();
+    with(directory, tag, naming, &Advisories::built_in(release)?)
+}
+
+/// Scans the image `tag` of a layout with advisories of one's own.
+pub fn with(directory: &Path, tag: &str, naming: Naming<'_>, advisories: &Advisories) -> Result<Scan, Error> {
     let image = ImageReader::open(directory, tag)?;
     let version = debian_version(&image)?;
-    let release = version.split('.').next().unwrap_or_default();
-    let advisories = Advisories::built_in(release)?;
     let installed = dpkg::installed(&image)?;
     let mut order = Order::default();
     let mut findings = Vec::new();

@@ -28,6 +28,16 @@ impl Apt {
         Ok(apt)
     }
 
+    /// Makes it believe that these packages are installed: paragraphs of a status file.
+    pub fn believe(&self, status: &str) -> Result<(), Error> {
+        self.write("status", status)
+    }
+
+    /// Gives it preferences: pins.
+    pub fn prefer(&self, preferences: &str) -> Result<(), Error> {
+        self.write("etc/preferences", preferences)
+    }
+
     /// Runs `apt-get` to its end, whatever that is.
     pub fn run(&self, arguments: &[&str]) -> Result<Ran, Error> {
         let apt = argv("apt-get", ["-q", "-y"]).env("APT_CONFIG", self.at("apt.conf")).env("LC_ALL", "C");

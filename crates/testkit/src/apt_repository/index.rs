@@ -17,12 +17,14 @@ pub struct Release {
     pub valid_until: Option<i64>,
     /// How it is signed.
     pub signature: Signature,
+    /// More fields of the head, `NotAutomatic` for one.
+    pub fields: Vec<(String, String)>,
 }
 
 impl Default for Release {
     /// Dated in the past, without end, well signed.
     fn default() -> Self {
-        Release { date: tree::EPOCH, valid_until: None, signature: Signature::Good }
+        Release { date: tree::EPOCH, valid_until: None, signature: Signature::Good, fields: Vec::new() }
     }
 }
 
@@ -61,6 +63,9 @@ fn head(architecture: &str, release: &Release, listed: &str) -> Result<String, E
     );
     if let Some(end) = release.valid_until {
         text.push_str(&format!("Valid-Until: {}\n", http_date(end)?));
+    }
+    for (name, value) in &release.fields {
+        text.push_str(&format!("{name}: {value}\n"));
     }
     text.push_str(&format!(
         "Architectures: all {architecture}\nComponents: main\nAcquire-By-Hash: yes\nSHA256:\n{listed}"

@@ -20,6 +20,8 @@ pub enum Script {
     Config,
     /// The questions. No program, but of the same kind for dpkg.
     Templates,
+    /// Which triggers it wakes. No program either.
+    Triggers,
 }
 
 impl Script {
@@ -31,6 +33,7 @@ impl Script {
             Script::Postrm => "postrm",
             Script::Config => "config",
             Script::Templates => "templates",
+            Script::Triggers => "triggers",
         }
     }
 }
@@ -41,6 +44,7 @@ pub struct PackageSpec {
     name: String,
     version: String,
     native: bool,
+    sums: bool,
     fields: Vec<(String, String)>,
     files: Vec<(String, Content)>,
     conffiles: Vec<String>,
@@ -72,6 +76,7 @@ impl PackageSpec {
             name: name.to_owned(),
             version: version.to_owned(),
             native: false,
+            sums: false,
             fields: Vec::new(),
             files: Vec::new(),
             conffiles: Vec::new(),
@@ -93,6 +98,13 @@ impl PackageSpec {
     #[must_use]
     pub fn native(mut self) -> Self {
         self.native = true;
+        self
+    }
+
+    /// Gives it `md5sums`, as packages of Debian have.
+    #[must_use]
+    pub fn with_sums(mut self) -> Self {
+        self.sums = true;
         self
     }
 
@@ -185,10 +197,22 @@ impl PackageSpec {
             write(&control.join("conffiles"), (self.conffiles.join("\n") + "\n").as_bytes(), 0o644)?;
         }
         for (script, text) in &self.scripts {
-            let mode = if *script == Script::Templates { 0o644 } else { 0o755 };
+            let is_program = !matches!(script, Script::Templates | Script::Triggers);
+            let mode = if is_program { 0o755 } else { 0o644 };
             write(&control.join(script.file_name()), text.as_bytes(), mode)?;
         }
-        self.files.iter().try_for_each(|(path, content)| put(stage, path, content))
+        self.files.iter().try_for_each(|(path, content)| put(stage, path, content))?;
+        if self.sums { write(&control.join("md5sums"), &self.md5sums(stage)?, 0o644) } else { Ok(()) }
+    }
+
+    /// Of every file that is no conffile.
+    fn md5sums(&self, stage: &Path) -> Result<Vec<u8>, Error> {
+        let is_file = |content: &Content| matches!(content, Content::File { .. } | Content::HardLink { .. });
+        let files =
+            self.files.iter().filter(|(path, content)| is_file(content) && !self.conffiles.contains(path));
+        let mut paths: Vec<&str> = files.map(|(path, _)| path.trim_start_matches('/')).collect();
+        paths.sort_unstable();
+        if paths.is_empty() { Ok(Vec::new()) } else { argv("md5sum", paths).folder(stage).stdout() }
     }
 
     fn control(&self, architecture: &str) -> String {
