@@ -3,10 +3,8 @@
 //! The order is written out here because the crate at hand tells `1.` from `1.0`, which dpkg holds equal;
 //! `tests/dpkg.rs` asks dpkg itself.
 
-use std::{cmp::Ordering, fmt, str::FromStr};
-
-/// Longest version text taken, in bytes.
-pub const VERSION_BYTES_MAX: usize = 256;
+use crate::{Scheme, written};
+use std::cmp::Ordering;
 
 /// A valid Debian version. Order and equality are those of `dpkg --compare-versions`, so `1.0`, `0:1.0` and `1.0-0` are
 /// equal although their texts differ. (No `Hash`: nothing hashes versions, and the text would be the wrong thing to hash.)
@@ -18,22 +16,9 @@ pub struct Version {
     upstream: (usize, usize),
 }
 
-/// Why a text is no Debian version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid Debian version \"{escaped}\": {why}")]
-pub struct VersionError {
-    /// The text, shortened, control and non-ASCII characters escaped.
-    pub escaped: String,
-    /// The rule it breaks.
-    pub why: &'static str,
-}
+written::written!(Version, Scheme::Deb);
 
 impl Version {
-    /// The version as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
     fn upstream(&self) -> &str {
         &self.text[self.upstream.0..self.upstream.1]
     }
@@ -42,46 +27,25 @@ impl Version {
     fn revision(&self) -> &str {
         self.text.get(self.upstream.1 + 1..).unwrap_or("")
     }
-}
 
-impl FromStr for Version {
-    type Err = VersionError;
-
-    fn from_str(text: &str) -> Result<Self, VersionError> {
-        parse(text).map_err(|why| VersionError {
-            escaped: text.chars().take(64).collect::<String>().escape_default().to_string(),
-            why,
-        })
+    fn order(&self, other: &Version) -> Ordering {
+        let epochs = self.epoch.cmp(&other.epoch);
+        let upstream = || compare(self.upstream(), other.upstream());
+        epochs.then_with(upstream).then_with(|| compare(self.revision(), other.revision()))
     }
 }
 
 /// The rules of dpkg's own parser, with its warnings taken as errors.
 fn parse(text: &str) -> Result<Version, &'static str> {
-    if text.is_empty() {
-        return Err("empty");
-    }
-    if text.len() > VERSION_BYTES_MAX {
-        return Err("too long");
-    }
-    let (epoch, start) = epoch(text)?;
+    // dpkg's bound is that of a signed int.
+    let (epoch, rest) = written::epoch(text, i32::MAX.unsigned_abs())?;
+    let start = text.len() - rest.len();
     let end = text[start..].rfind('-').map_or(text.len(), |dash| start + dash);
     check_upstream(&text[start..end])?;
     if end < text.len() {
         check_revision(&text[end + 1..])?;
     }
-    Ok(Version { text: text.to_owned(), epoch, upstream: (start, end) })
-}
-
-/// The epoch, and where the rest begins.
-fn epoch(text: &str) -> Result<(u32, usize), &'static str> {
-    let Some(colon) = text.find(':') else { return Ok((0, 0)) };
-    let digits = &text[..colon];
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("epoch is not a number");
-    }
-    // dpkg's bound is that of a signed int.
-    let epoch = digits.parse::<i32>().map_err(|_| "epoch is too large")?;
-    Ok((epoch.unsigned_abs(), colon + 1))
+    Ok(Version { text: text.to_owned(), epoch: epoch.unwrap_or(0), upstream: (start, end) })
 }
 
 fn check_upstream(upstream: &str) -> Result<(), &'static str> {
@@ -141,43 +105,10 @@ fn compare_numbers(a: &str, b: &str) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let epochs = self.epoch.cmp(&other.epoch);
-        let upstream = || compare(self.upstream(), other.upstream());
-        epochs.then_with(upstream).then_with(|| compare(self.revision(), other.revision()))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Version {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Version {}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::VERSION_BYTES_MAX;
 
     fn version(text: &str) -> Version {
         text.parse().unwrap()
