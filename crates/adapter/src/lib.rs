@@ -8,7 +8,11 @@ mod os;
 pub use os::{os_looks, os_release};
 
 use engine::{Evidence, Look, Recipe, StepResult};
-use inventory::{Inventory, OsRelease, printable};
+use inventory::{
+    Inventory, OsRelease,
+    family::{Database, Family},
+    printable,
+};
 use std::collections::BTreeSet;
 use version::PackageName;
 
@@ -20,8 +24,27 @@ pub struct Settings {
     /// CA certificates (PEM) for https repositories. They take the place of the image's own during the run, so the bundle must
     /// be complete: the public roots and what the user adds.
     pub ca_certificates: Option<Vec<u8>>,
-    /// Go on with other packages when one fails.
-    pub ignore_errors: bool,
+    /// What the user allows.
+    pub policy: plan::Policy,
+}
+
+/// How an image is patched: decided once, from its facts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The image's own package tool does it.
+    #[default]
+    InPlace,
+    /// The image has a package database that only a tool can write, and no tool: one of another image works on it.
+    Outside,
+    /// No program is run: packages are resolved, verified and unpacked by us, and the database files rewritten.
+    Unpacked,
+}
+
+/// The image whose tools work on an image that has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tooling {
+    /// Its reference: repository and tag from our own table, the tag's number compared and printed as a number.
+    pub reference: String,
 }
 
 /// What the adapter learned from the image, once.
@@ -34,6 +57,10 @@ pub struct Facts {
     pub hosts: Vec<String>,
     /// Paths that [`Adapter::looks`] asked for with `Exists` and that are there.
     pub present: BTreeSet<String>,
+    /// How the image is patched.
+    pub strategy: Strategy,
+    /// What was read, where it is needed again to make the recipe or the request: repository configuration, keys, records.
+    pub files: Evidence,
     /// `name:architecture` of packages that came as a dependency of others; the mark must survive an upgrade by name.
     pub automatic: BTreeSet<PackageName>,
 }
@@ -49,7 +76,8 @@ pub trait Adapter: Sync + Send {
     /// The facts, from what was read; an error names what makes the image unpatchable.
     fn facts(&self, os: OsRelease, evidence: &Evidence) -> Result<Facts, Error>;
 
-    /// The recipe for a plan.
+    /// The recipe for a plan, in place or from outside. From outside the image is at [`engine::TARGET`] and the facts are those
+    /// of the image, not of the tooling.
     fn recipe(&self, plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Result<Recipe, Error>;
 
     /// Judges the output of steps that ended well: old tools report a repository that cannot be reached as a mere warning.
@@ -57,6 +85,11 @@ pub trait Adapter: Sync + Send {
 
     /// The inventory after the run, from the recipe's evidence; an error where the database is broken now.
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error>;
+
+    /// From outside: the image whose tools to use where the user names none.
+    fn tooling(&self, facts: &Facts) -> Result<Tooling, Error> {
+        Err(Error::Unsupported(format!("{}, patched from outside", describe(&facts.inventory.os))))
+    }
 }
 
 /// Why an image cannot be patched by an adapter.
@@ -92,13 +125,18 @@ impl Error {
     }
 }
 
-/// The adapter for a distribution.
+/// The adapter for a distribution, by its package database.
 pub fn choose(os: &OsRelease) -> Result<&'static dyn Adapter, Error> {
-    let is = |id: &str| os.id == id || os.id_like.iter().any(|like| like == id);
-    if is("debian") || is("ubuntu") {
-        return Ok(&dpkg::Dpkg);
+    match Family::of(os).map(|(family, _)| family.database) {
+        Some(Database::Dpkg) => Ok(&dpkg::Dpkg),
+        _ => Err(Error::Unsupported(describe(os))),
     }
-    Err(Error::Unsupported(describe(os)))
+}
+
+/// A derivative is patched as what it says it is like, and the user is told.
+fn derivative_note(os: &OsRelease) -> Option<String> {
+    let (family, derivative) = Family::of(os)?;
+    derivative.then(|| format!("{} is treated as {}, which it says it is like", describe(os), family.name))
 }
 
 fn describe(os: &OsRelease) -> String {

@@ -51,7 +51,7 @@ impl Case {
             match line.split_once(' ').unwrap_or((line, "")) {
                 ("proxy", url) => settings.proxy_url = Some(url.to_owned()),
                 ("certificates", _) => settings.ca_certificates = Some(b"PEM\n".to_vec()),
-                ("ignore-errors", _) => settings.ignore_errors = true,
+                ("ignore-errors", _) => settings.policy.ignore_errors = true,
                 ("show-files", _) => {}
                 other => panic!("{other:?}"),
             }
@@ -65,7 +65,7 @@ impl Case {
             "update all" => Scope::UpdateAll,
             _ => Scope::Fixes(text.lines().map(|line| fix(line, facts)).collect()),
         };
-        Plan { scope, left_out: Vec::new(), notes: Vec::new() }
+        Plan { scope, left_out: Vec::new(), excluded: Default::default(), notes: Vec::new() }
     }
 
     fn recipe(&self) -> Result<(Facts, Recipe), adapter::Error> {

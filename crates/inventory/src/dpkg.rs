@@ -224,6 +224,7 @@ impl Stanza {
             state,
             essential: self.yes(Field::Essential) || self.yes(Field::Protected),
             multi_arch_same: self.get(Field::MultiArch).is_some_and(|v| v.eq_ignore_ascii_case("same")),
+            install_only: false,
             name,
         }))
     }

@@ -3,19 +3,22 @@
 pub mod apt_sources;
 pub mod apt_states;
 pub mod dpkg;
+pub mod family;
 pub mod os_release;
 mod printable;
 
 pub use printable::printable;
 
 use std::collections::BTreeMap;
-use version::PackageName;
+use version::{PackageName, Scheme};
 
 /// What an image says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// `/etc/os-release` (or `/usr/lib/os-release`).
     pub os: OsRelease,
+    /// The order of its packages' versions.
+    pub scheme: Scheme,
     /// Installed packages, sorted by name and architecture.
     pub packages: Vec<Package>,
     /// What the records of the image leave in doubt (half-configured packages, unreadable stanzas), for the user.
@@ -58,6 +61,8 @@ pub struct Package {
     pub essential: bool,
     /// `Multi-Arch: same`: several architectures may be installed side by side.
     pub multi_arch_same: bool,
+    /// Versions of it are installed beside each other and none takes another's place (rpm's kernels).
+    pub install_only: bool,
 }
 
 /// How far a package is installed, in dpkg's words.

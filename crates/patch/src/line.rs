@@ -199,7 +199,7 @@ impl Patcher {
         let settings = adapter::Settings {
             proxy_url: self.engine.proxy_url(),
             ca_certificates: request.settings.ca_certificates.clone(),
-            ignore_errors: request.policy.ignore_errors,
+            policy: request.policy.clone(),
         };
         let Observed { adapter, facts } = &subject.observed;
         let recipe = adapter

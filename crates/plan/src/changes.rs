@@ -3,7 +3,7 @@
 use crate::Policy;
 use inventory::{Inventory, Package};
 use std::{collections::BTreeMap, fmt};
-use version::{PackageName, deb::Version};
+use version::{PackageName, Scheme};
 
 /// One package that is not what it was. Those without a version before were added, those without one after removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,31 +82,43 @@ pub fn upgrades(before: &Inventory, after: &Inventory) -> Vec<Upgrade> {
     keys.into_iter().filter_map(change).collect()
 }
 
-type Key<'a> = (&'a str, &'a str);
+/// Name, architecture, and of packages whose versions are installed beside each other the version.
+type Key<'a> = (&'a str, &'a str, &'a str);
 
 fn keyed(inventory: &Inventory) -> BTreeMap<Key<'_>, &Package> {
-    inventory.packages.iter().map(|p| ((p.name.as_str(), p.architecture.as_str()), p)).collect()
+    inventory.packages.iter().map(|p| (key(p), p)).collect()
 }
 
-/// What the run must not have done. The policy has no word that allows any of it yet.
-pub fn violations(before: &Inventory, after: &Inventory, _policy: &Policy) -> Vec<Violation> {
-    let old = keyed(before);
+fn key(package: &Package) -> Key<'_> {
+    let version = if package.install_only { package.version.as_str() } else { "" };
+    (package.name.as_str(), package.architecture.as_str(), version)
+}
+
+/// What the run must not have done. Removals may be allowed; what is held or older never is.
+pub fn violations(before: &Inventory, after: &Inventory, policy: &Policy) -> Vec<Violation> {
+    let held = |package: &PackageName, architecture: &str| {
+        before.packages.iter().any(|p| p.held && p.name == *package && p.architecture == architecture)
+    };
     let judge = |change: Upgrade| {
         let Upgrade { package, architecture, from, to } = change;
         let from = from?;
-        let held = old.get(&(package.as_str(), architecture.as_str())).is_some_and(|p| p.held);
+        let held = held(&package, &architecture);
         match to {
+            None if policy.allow_removals && !held => None,
             None => Some(Violation::Removed { package, architecture, version: from }),
             Some(to) if held => Some(Violation::HeldChanged { package, from, to }),
-            Some(to) => below(&to, &from).then_some(Violation::Downgraded { package, from, to }),
+            Some(to) => {
+                let older = below(&to, &from, after.scheme);
+                older.then_some(Violation::Downgraded { package, from, to })
+            }
         }
     };
     upgrades(before, after).into_iter().filter_map(judge).collect()
 }
 
 /// Whether a version is below another. Versions that no one can compare count as below: the doubtful case is refused.
-fn below(version: &str, other: &str) -> bool {
-    match (version.parse::<Version>(), other.parse::<Version>()) {
+fn below(version: &str, other: &str, scheme: Scheme) -> bool {
+    match (scheme.parse(version), scheme.parse(other)) {
         (Ok(version), Ok(other)) => version < other,
         _ => true,
     }

@@ -3,7 +3,11 @@
 //! What the report says is only ever compared, never used to choose an image or to build a name.
 
 use crate::{Error, ImageFacts, Policy};
-use inventory::{OsRelease, printable};
+use inventory::{
+    OsRelease,
+    family::{Family, Release},
+    printable,
+};
 use report::Findings;
 
 /// Longest release number compared; more digits than this are no release.
@@ -50,11 +54,9 @@ fn distribution(findings: &Findings, os: &OsRelease) -> Result<(), Error> {
     Err(Error::Mismatch { what: "distribution", report: printable(family), image })
 }
 
-/// The scanner's family in the words of os-release.
+/// The family in our words, whoever named it; a name that nobody knows as it is.
 fn canonical(family: &str) -> String {
-    let family = family.trim().to_ascii_lowercase();
-    let words = ["debian", "ubuntu"];
-    words.into_iter().find(|w| family.contains(w)).map_or(family.clone(), str::to_owned)
+    Family::of_scanner(family).map_or_else(|| family.trim().to_ascii_lowercase(), |f| f.name.to_owned())
 }
 
 fn describe(os: &OsRelease) -> String {
@@ -63,7 +65,8 @@ fn describe(os: &OsRelease) -> String {
 
 fn release(findings: &Findings, os: &OsRelease) -> Result<(), Error> {
     let Some(said) = &findings.subject.os_version else {
-        return if findings.os.is_empty() {
+        let rolling = Family::of(os).is_some_and(|(family, _)| family.release == Release::Rolling);
+        return if findings.os.is_empty() || rolling {
             Ok(())
         } else {
             Err(Error::Incomplete("which release it is about"))
@@ -72,19 +75,26 @@ fn release(findings: &Findings, os: &OsRelease) -> Result<(), Error> {
     let family = findings.subject.os_family.as_deref().map(canonical);
     // A derivative numbers its releases in its own way; the scanner may give either.
     let derivative = family.as_deref() != Some(canonical(&os.id).as_str());
-    if derivative || same_release(&os.id, said, os) {
+    if derivative || same_release(said, os) {
         return Ok(());
     }
     Err(Error::Mismatch { what: "release", report: printable(said), image: describe(os) })
 }
 
-/// Debian's point releases share one `VERSION_ID`; other distributions' numbers are compared whole. Extended support of a
-/// release (`16.04-ESM`) is support of that release.
-fn same_release(id: &str, said: &str, os: &OsRelease) -> bool {
+/// As much of the numbers is compared as says which release it is. Extended support of a release (`16.04-ESM`) is support of
+/// that release; Amazon's numbers come with a name (`2 (Karoo)`).
+fn same_release(said: &str, os: &OsRelease) -> bool {
     let said = said.strip_suffix("-ESM").unwrap_or(said);
+    let said = said.split_once(" (").map_or(said, |(number, _)| number);
+    let rule = Family::of(os).map_or(Release::Whole, |(family, _)| family.release);
+    let parts = match rule {
+        Release::Rolling => return true,
+        Release::Major => 1,
+        Release::MajorMinor => 2,
+        Release::Whole => usize::MAX,
+    };
     match (numbers(said), numbers(&os.version_id)) {
-        (Some(said), Some(ours)) if id == "debian" => said.first() == ours.first(),
-        (Some(said), Some(ours)) => said == ours,
+        (Some(said), Some(ours)) => said.iter().take(parts).eq(ours.iter().take(parts)),
         // Testing and unstable have names only (`trixie/sid`).
         (None, _) => os.codename.as_deref().is_some_and(|name| said.split('/').any(|part| part == name)),
         (Some(_), None) => false,
@@ -306,7 +316,7 @@ mod tests {
             ("13", sid, false),
             ("bookworm/sid", debian(), true),
         ] {
-            assert_eq!(same_release(&os.id, said, &os), fits, "{said} {os:?}");
+            assert_eq!(same_release(said, &os), fits, "{said} {os:?}");
         }
     }
 

@@ -14,6 +14,7 @@ pub use counts::Counts;
 pub use make::make;
 pub use settle::settle;
 
+use std::collections::BTreeSet;
 use version::PackageName;
 
 /// What the user allows.
@@ -23,6 +24,12 @@ pub struct Policy {
     pub allow_mismatch: bool,
     /// Go on with the other packages when one cannot be fixed.
     pub ignore_errors: bool,
+    /// A fix may take packages away.
+    pub allow_removals: bool,
+    /// Only what the repositories mark as security updates.
+    pub security_only: bool,
+    /// Unpack packages although scripts of theirs would have to run.
+    pub skip_scripts: bool,
 }
 
 /// The image as it is, for comparison with what the report says of its subject.
@@ -67,6 +74,8 @@ pub struct Plan {
     pub scope: Scope,
     /// Findings that ask for nothing, each with its reason, in report order.
     pub left_out: Vec<Settled>,
+    /// Installed packages that must stay as they are although nothing in the image holds them: the user excluded them.
+    pub excluded: BTreeSet<PackageName>,
     /// What the user should know (held packages, mismatches that were allowed).
     pub notes: Vec<String>,
 }

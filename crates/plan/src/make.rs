@@ -4,8 +4,8 @@
 use crate::{Error, FindingRef, Fix, ImageFacts, Outcome, Plan, Policy, Scope, Settled, fit};
 use inventory::{ByName, Inventory, Package};
 use report::{Finding, Findings};
-use std::collections::BTreeMap;
-use version::{PackageName, deb::Version};
+use std::collections::{BTreeMap, BTreeSet};
+use version::{PackageName, Scheme, Version};
 
 /// The plan for an image. Without a report: everything. What the image's records leave in doubt comes first in the notes.
 pub fn make(
@@ -17,14 +17,19 @@ pub fn make(
     let mut notes = inventory.notes.clone();
     notes.extend(held_note(inventory));
     let Some(findings) = findings else {
-        return Ok(Plan { scope: Scope::UpdateAll, left_out: Vec::new(), notes });
+        return Ok(Plan { scope: Scope::UpdateAll, left_out: Vec::new(), excluded: BTreeSet::new(), notes });
     };
     notes.extend(fit::check(findings, &inventory.os, image, policy)?);
     let mut draft = Draft::new(inventory);
     for (position, finding) in findings.os.iter().enumerate() {
         draft.add(position, finding);
     }
-    Ok(Plan { scope: Scope::Fixes(draft.fixes.into_values().collect()), left_out: draft.left_out, notes })
+    Ok(Plan {
+        scope: Scope::Fixes(draft.fixes.into_values().collect()),
+        left_out: draft.left_out,
+        excluded: BTreeSet::new(),
+        notes,
+    })
 }
 
 fn held_note(inventory: &Inventory) -> Option<String> {
@@ -35,6 +40,7 @@ fn held_note(inventory: &Inventory) -> Option<String> {
 /// The plan in the making.
 struct Draft<'a> {
     by_name: ByName<'a>,
+    scheme: Scheme,
     /// The architecture that the package tool means when none is given.
     native: Option<&'a str>,
     fixes: BTreeMap<PackageName, Fix>,
@@ -53,6 +59,7 @@ impl<'a> Draft<'a> {
         let dpkg = inventory.packages.iter().find(|p| p.name.as_str() == "dpkg");
         Draft {
             by_name: inventory.by_name(),
+            scheme: inventory.scheme,
             native: dpkg.map(|p| p.architecture.as_str()),
             fixes: BTreeMap::new(),
             left_out: Vec::new(),
@@ -68,7 +75,7 @@ impl<'a> Draft<'a> {
         if finding.fixed.is_empty() {
             return self.leave_out(finding, Some(first), Outcome::NoFixKnown);
         }
-        let needs: Vec<_> = packages.iter().map(|package| need(finding, package)).collect();
+        let needs: Vec<_> = packages.iter().map(|package| need(finding, package, self.scheme)).collect();
         // Copies of one package on several architectures move together or not at all.
         let stays = needs
             .iter()
@@ -111,7 +118,14 @@ impl<'a> Draft<'a> {
     fn installed(&self, name: &PackageName) -> Vec<&'a Package> {
         let all = self.by_name.get(name.base()).map_or(&[][..], Vec::as_slice);
         let wanted = |p: &&&Package| name.architecture().is_none_or(|a| a == p.architecture);
-        all.iter().filter(wanted).copied().collect()
+        // Of versions installed beside each other the highest is the one that runs.
+        let surpassed = |p: &Package| p.install_only && all.iter().any(|other| self.surpasses(other, p));
+        all.iter().filter(wanted).filter(|p| !surpassed(p)).copied().collect()
+    }
+
+    fn surpasses(&self, other: &Package, package: &Package) -> bool {
+        let version = |p: &Package| self.scheme.parse(&p.version).ok();
+        other.architecture == package.architecture && version(other) > version(package)
     }
 
     fn leave_out(&mut self, finding: &Finding, package: Option<&Package>, outcome: Outcome) {
@@ -134,7 +148,7 @@ impl<'a> Draft<'a> {
             at_least: bound.to_string(),
             findings: Vec::new(),
         });
-        if fix.at_least.parse::<Version>().is_ok_and(|known| known < bound) {
+        if self.scheme.parse(&fix.at_least).is_ok_and(|known| known < bound) {
             fix.at_least = bound.to_string();
         }
         fix.findings.push(FindingRef {
@@ -158,12 +172,12 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn need<'a>(finding: &Finding, package: &'a Package) -> Need<'a> {
-    let Ok(installed) = package.version.parse::<Version>() else {
+fn need<'a>(finding: &Finding, package: &'a Package, scheme: Scheme) -> Need<'a> {
+    let Ok(installed) = scheme.parse(&package.version) else {
         let reason = format!("the installed version \"{}\" cannot be compared", package.version);
         return Need::Stays(Outcome::Failed { reason });
     };
-    match bound(finding, &installed) {
+    match bound(finding, &installed, scheme) {
         Err(reason) => Need::Stays(Outcome::Failed { reason }),
         Ok(None) => Need::Nothing,
         Ok(Some(_)) if package.held => Need::Stays(Outcome::Held),
@@ -173,11 +187,11 @@ fn need<'a>(finding: &Finding, package: &'a Package) -> Need<'a> {
 
 /// The version a finding asks for: of the versions that fix it, each on its own branch, the lowest above what is installed.
 /// None where what is installed is one of them, or above all.
-fn bound(finding: &Finding, installed: &Version) -> Result<Option<Version>, String> {
+fn bound(finding: &Finding, installed: &Version, scheme: Scheme) -> Result<Option<Version>, String> {
     let mut above = Vec::new();
     let mut reached = false;
     for text in &finding.fixed {
-        let fixed: Version = text.parse().map_err(|error| format!("{error}"))?;
+        let fixed = scheme.parse_bound(text, installed).map_err(|error| error.to_string())?;
         match fixed > *installed {
             true => above.push(fixed),
             false => reached |= fixed == *installed,
@@ -271,7 +285,8 @@ mod tests {
             (&["1.2", "1.3"], "1.2", None),
             (&["1.2", "1.3"], "1.4", None),
         ] {
-            let bound = bound(&finding("CVE-1", "a", fixed), &installed.parse().unwrap()).unwrap();
+            let installed = Scheme::Deb.parse(installed).unwrap();
+            let bound = bound(&finding("CVE-1", "a", fixed), &installed, Scheme::Deb).unwrap();
             assert_eq!(bound.as_ref().map(Version::as_str), wanted, "{fixed:?} {installed}");
         }
     }

@@ -3,7 +3,7 @@
 use crate::{FindingRef, Fix, Outcome, Plan, Scope, Settled};
 use inventory::{Inventory, Package, PackageState};
 use std::collections::BTreeMap;
-use version::{PackageName, deb::Version};
+use version::{PackageName, Scheme};
 
 /// Every finding of the plan with its outcome, in report order. `failure` is what went wrong in a run that went on
 /// nevertheless; it is the reason of findings whose package did not move.
@@ -49,25 +49,27 @@ fn settle_one(
         fixed: Some(finding.fixed.clone()),
         now: now.map(|p| p.version.clone()),
         severity: finding.severity.clone(),
-        outcome: outcome(finding, was, now, failure),
+        outcome: outcome(finding, (was, now), failure, after.scheme),
     }
 }
 
 fn outcome(
     finding: &FindingRef,
-    was: Option<&Package>,
-    now: Option<&Package>,
+    (was, now): (Option<&Package>, Option<&Package>),
     failure: Option<&str>,
+    scheme: Scheme,
 ) -> Outcome {
     let failed = |reason: String| Outcome::Failed { reason };
     let Some(now) = now else { return failed("the package was removed".into()) };
     if let PackageState::Unfinished(state) = now.state {
         return failed(format!("the package was left {state}"));
     }
-    let (Ok(reached), Ok(bound)) = (now.version.parse::<Version>(), finding.fixed.parse::<Version>()) else {
+    let reaches =
+        scheme.parse(&now.version).and_then(|now| Ok(now >= scheme.parse_bound(&finding.fixed, &now)?));
+    let Ok(reaches) = reaches else {
         return failed(format!("\"{}\" and \"{}\" cannot be compared", now.version, finding.fixed));
     };
-    if reached >= bound {
+    if reaches {
         return Outcome::Fixed;
     }
     // Where the package moved, the tool did its work and the repositories have no more; where it did not, a failure of the
@@ -93,11 +95,16 @@ fn with_now(left: &Settled, after: &Inventory) -> Settled {
     Settled { now: find(after, &left.package).map(|p| p.version.clone()), ..left.clone() }
 }
 
-/// The package a name means: of the architecture it gives, otherwise the first of that name.
+/// The package a name means: of the architecture it gives, otherwise the first of that name. Of versions installed beside
+/// each other the highest, which is the one that runs.
 fn find<'a>(inventory: &'a Inventory, name: &PackageName) -> Option<&'a Package> {
     let named = |p: &&Package| p.name.as_str() == name.base();
     let fits = |p: &&Package| name.architecture().is_none_or(|a| a == p.architecture);
-    inventory.packages.iter().filter(named).find(fits)
+    let mut found = inventory.packages.iter().filter(named).filter(fits);
+    let first = found.next()?;
+    let beside = found.filter(|p| p.install_only && p.architecture == first.architecture);
+    let version = |p: &Package| inventory.scheme.parse(&p.version).ok();
+    Some(beside.fold(first, |best, p| if version(p) > version(best) { p } else { best }))
 }
 
 #[cfg(test)]

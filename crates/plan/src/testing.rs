@@ -28,10 +28,11 @@ pub(crate) fn package(name: &str, version: &str) -> Package {
         state: PackageState::Installed,
         essential: false,
         multi_arch_same: false,
+        install_only: false,
     }
 }
 
 pub(crate) fn inventory(packages: &[Package]) -> Inventory {
     let os = OsRelease { id: "debian".into(), version_id: "12".into(), ..OsRelease::default() };
-    Inventory { os, packages: packages.to_vec(), notes: Vec::new() }
+    Inventory { os, packages: packages.to_vec(), ..Inventory::default() }
 }

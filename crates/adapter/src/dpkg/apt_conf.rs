@@ -84,7 +84,7 @@ mod tests {
         let given = Settings {
             proxy_url: Some("http://127.0.0.1:3128".into()),
             ca_certificates: Some(b"PEM".to_vec()),
-            ignore_errors: false,
+            ..Settings::default()
         };
         let (given, count) = text(&given);
         assert!(given.contains("#clear Acquire::https::Proxy;\n"));

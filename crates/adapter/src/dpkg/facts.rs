@@ -1,7 +1,7 @@
 //! What must be known of a Debian image before it is patched, and what rules it out.
 
 use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, STATUS_FOLDER};
-use crate::{Error, Facts, describe};
+use crate::{Error, Facts, derivative_note, describe};
 use engine::{Evidence, Look};
 use inventory::{Inventory, OsRelease, Package, PackageState, apt_sources, apt_states, dpkg, printable};
 use version::PackageName;
@@ -66,10 +66,11 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
         notes.push("the image has no package repository configured in /etc/apt".to_owned());
     }
     Ok(Facts {
-        inventory: Inventory { os, packages: status.packages, notes },
+        inventory: Inventory { os, packages: status.packages, notes, ..Inventory::default() },
         hosts: sources.hosts.into_iter().collect(),
         present,
         automatic: automatic(evidence)?,
+        ..Facts::default()
     })
 }
 
@@ -98,11 +99,6 @@ fn unfinished_note(packages: &[Package]) -> Option<String> {
     let names = in_state(packages, |_| true);
     (!names.is_empty())
         .then(|| format!("not fully configured in the image, will be first: {}", names.join(", ")))
-}
-
-fn derivative_note(os: &OsRelease) -> Option<String> {
-    let own = matches!(os.id.as_str(), "debian" | "ubuntu");
-    (!own).then(|| format!("{} is treated as the Debian derivative that it says it is", describe(os)))
 }
 
 /// What the image's own settings allow stays allowed, but is said.

@@ -42,7 +42,7 @@ pub(super) fn after(facts: &Facts, evidence: &Evidence) -> Result<Inventory, Err
     if !broken.is_empty() {
         return Err(Error::State(format!("packages were left unfinished: {}", broken.join(", "))));
     }
-    Ok(Inventory { os: facts.inventory.os.clone(), packages: status.packages, notes: status.notes })
+    Ok(Inventory { packages: status.packages, notes: status.notes, ..facts.inventory.clone() })
 }
 
 #[cfg(test)]

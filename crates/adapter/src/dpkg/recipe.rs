@@ -85,8 +85,8 @@ fn fix(steps: &mut Vec<Step>, fixes: &[Fix], facts: &Facts, settings: &Settings)
     let together = steps.len();
     let title =
         format!("Installing {} security update{}", names.len(), if names.len() == 1 { "" } else { "s" });
-    steps.push(Step::Exec(Exec { may_fail: settings.ignore_errors, ..install(&title, &names) }));
-    if settings.ignore_errors && names.len() > 1 {
+    steps.push(Step::Exec(Exec { may_fail: settings.policy.ignore_errors, ..install(&title, &names) }));
+    if settings.policy.ignore_errors && names.len() > 1 {
         for name in &names {
             let alone = install(&format!("Installing {name} alone"), &[*name]);
             steps.push(Step::Exec(Exec { when: When::IfFailed(together), may_fail: true, ..alone }));
@@ -117,7 +117,7 @@ fn keep_automatic(names: &[&PackageName], facts: &Facts, settings: &Settings) ->
     argv.extend(["auto".to_owned(), "--".to_owned()]);
     argv.extend(names);
     let step = exec("Keeping the marks of automatic packages", argv);
-    Some(Step::Exec(Exec { timeout: MARK_TIME_MAX, may_fail: settings.ignore_errors, ..step }))
+    Some(Step::Exec(Exec { timeout: MARK_TIME_MAX, may_fail: settings.policy.ignore_errors, ..step }))
 }
 
 fn apt_get(arguments: &[&str]) -> Vec<String> {
