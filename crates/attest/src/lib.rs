@@ -12,6 +12,8 @@ pub struct VexInput<'a> {
     pub digest: &'a oci::Digest,
     /// What kind of packages the image has.
     pub packages: Packages,
+    /// Who publishes its packages: the namespace of their package URLs.
+    pub vendor: &'a str,
     /// `ID` of its os-release.
     pub os_id: &'a str,
     /// `VERSION_ID` of its os-release; empty where it has none.
@@ -33,12 +35,21 @@ pub struct VexInput<'a> {
 pub enum Packages {
     /// Of dpkg.
     Deb,
+    /// Of rpm.
+    Rpm,
+    /// Of apk.
+    Apk,
+    /// Of pacman.
+    Alpm,
 }
 
 impl Packages {
     fn purl_type(self) -> &'static str {
         match self {
             Packages::Deb => "deb",
+            Packages::Rpm => "rpm",
+            Packages::Apk => "apk",
+            Packages::Alpm => "alpm",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The OpenVEX document (v0.2.0): what is said about each vulnerability, and its form.
 
-use crate::VexInput;
 use crate::purl::Purl;
+use crate::{Packages, VexInput};
 use plan::{Outcome, Settled};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -212,22 +212,26 @@ fn product(input: &VexInput) -> String {
     Purl { kind: "oci", namespace: "", name: &name, version: input.digest.as_str(), qualifiers: &[] }.text()
 }
 
+/// The package URL as purl-spec's PURL-TYPES writes it: the epoch of an RPM version is a qualifier.
 fn package(input: &VexInput, settled: &Settled, version: &str) -> String {
     let distro = match input.os_version {
         "" => String::new(),
         version => format!("{}-{version}", input.os_id),
     };
     let arch = settled.package.architecture().unwrap_or(input.architecture);
-    let qualifiers = [("arch", arch), ("distro", distro.as_str())];
+    let (epoch, version) = match input.packages {
+        Packages::Rpm => version.split_once(':').unwrap_or(("", version)),
+        Packages::Deb | Packages::Apk | Packages::Alpm => ("", version),
+    };
+    let qualifiers = [("arch", arch), ("distro", distro.as_str()), ("epoch", epoch)];
     let name = settled.package.base();
     let kind = input.packages.purl_type();
-    Purl { kind, namespace: input.os_id, name, version, qualifiers: &qualifiers }.text()
+    Purl { kind, namespace: input.vendor, name, version, qualifiers: &qualifiers }.text()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Packages;
     use serde_json::{Value, json};
 
     fn settled(vulnerability: &str, package: &str, now: Option<&str>, outcome: Outcome) -> Settled {
@@ -248,6 +252,7 @@ mod tests {
             image: "registry.example:5000/team/Nginx",
             digest: &digest,
             packages: Packages::Deb,
+            vendor: "debian",
             os_id: "debian",
             os_version: "12",
             architecture: "amd64",

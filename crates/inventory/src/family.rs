@@ -105,6 +105,16 @@ pub const FAMILIES: &[Family] = families! {
 };
 
 impl Family {
+    /// Who publishes its packages, as package URLs written by Trivy have it for namespace.
+    pub fn vendor(&self) -> &'static str {
+        match self.name {
+            "almalinux" => "alma",
+            "opensuse-leap" | "opensuse-tumbleweed" => "opensuse",
+            "sles" => "suse",
+            own => own,
+        }
+    }
+
     /// The family of an os-release, and whether the image is a derivative that only says to be like it. `ID` counts before
     /// `ID_LIKE`, and in that the first that is known.
     pub fn of(os: &OsRelease) -> Option<(&'static Family, bool)> {

@@ -2,6 +2,7 @@
 
 use crate::result::ResultDocument;
 use attest::{Packages, VexInput};
+use inventory::family::{Database, Family};
 use oci::{Digest, Image};
 use plan::Settled;
 
@@ -16,6 +17,8 @@ pub struct Answer {
     pub settled: Vec<Settled>,
     /// The image as it was read.
     pub image: Image,
+    /// Its distribution.
+    pub family: &'static Family,
     /// Distribution id and version, for package URLs.
     pub os: (String, String),
     /// The repository of the image that the answer is about, without tag and digest.
@@ -38,7 +41,8 @@ impl Answer {
         let input = VexInput {
             image: &self.repository,
             digest: &digest,
-            packages: Packages::Deb,
+            packages: kind(self.family.database),
+            vendor: self.family.vendor(),
             os_id,
             os_version,
             architecture: &self.image.platform().architecture,
@@ -48,5 +52,14 @@ impl Answer {
             settled: &self.settled,
         };
         attest::openvex(&input).ok()
+    }
+}
+
+fn kind(database: Database) -> Packages {
+    match database {
+        Database::Dpkg => Packages::Deb,
+        Database::Rpm => Packages::Rpm,
+        Database::Apk => Packages::Apk,
+        Database::Pacman => Packages::Alpm,
     }
 }

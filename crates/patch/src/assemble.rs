@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn plans_differ_by_what_they_ask() {
-        let plan = |scope| Plan { scope, left_out: Vec::new(), excluded: Default::default(), notes: Vec::new() };
+        let plan =
+            |scope| Plan { scope, left_out: Vec::new(), excluded: Default::default(), notes: Vec::new() };
         let fix = |at_least: &str| plan::Fix {
             package: "a".parse().unwrap(),
             installed: "1".into(),

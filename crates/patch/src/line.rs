@@ -201,7 +201,7 @@ impl Patcher {
             ca_certificates: request.settings.ca_certificates.clone(),
             policy: request.policy.clone(),
         };
-        let Observed { adapter, facts } = &subject.observed;
+        let Observed { adapter, facts, .. } = &subject.observed;
         let recipe = adapter
             .recipe(plan, facts, &settings)
             .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
@@ -227,7 +227,7 @@ impl Patcher {
         (plan, run): (&Plan, &Run),
         document: &mut ResultDocument,
     ) -> Result<Vec<Settled>, Error> {
-        let Observed { adapter, facts } = &subject.observed;
+        let Observed { adapter, facts, .. } = &subject.observed;
         let after: Inventory = adapter
             .after(facts, &run.evidence)
             .map_err(|source| Error::After { name: request.name.clone(), source })?;
@@ -398,6 +398,7 @@ fn answer(
     Answer {
         document,
         settled,
+        family: subject.observed.family,
         os: (os.id.clone(), os.version_id.clone()),
         repository: reference.map_or_else(|| layout_name(&request.name), |r| r.repository().to_owned()),
         image: subject.image,

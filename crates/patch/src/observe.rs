@@ -3,6 +3,7 @@
 
 use crate::Error;
 use adapter::{Adapter, Facts};
+use inventory::family::Family;
 use layer::{Entry, EntryPath, Tree};
 use std::{
     collections::BTreeMap,
@@ -15,6 +16,7 @@ use std::{
 
 /// The adapter for an image, and what it learned of it.
 pub(crate) struct Observed {
+    pub(crate) family: &'static Family,
     pub(crate) adapter: &'static dyn Adapter,
     pub(crate) facts: Facts,
 }
@@ -26,9 +28,11 @@ pub(crate) fn observe(tree: &dyn Tree, name: &str, engine: &'static str) -> Resu
     let os_files = engine::collect(tree, &adapter::os_looks()).map_err(engine_error)?;
     let os = adapter::os_release(&os_files).map_err(adapter_error)?;
     let adapter = adapter::choose(&os).map_err(adapter_error)?;
+    let unknown = || adapter_error(adapter::Error::Unsupported("an unknown distribution".to_owned()));
+    let (family, _) = Family::of(&os).ok_or_else(unknown)?;
     let evidence = engine::collect(tree, &adapter.looks()).map_err(engine_error)?;
     let facts = adapter.facts(os, &evidence).map_err(adapter_error)?;
-    Ok(Observed { adapter, facts })
+    Ok(Observed { family, adapter, facts })
 }
 
 /// A tree that counts how often a directory of it is listed: packing must look the base up by path, never walk it.
