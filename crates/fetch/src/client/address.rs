@@ -15,6 +15,9 @@ pub enum Reach {
     Named,
     /// What somebody else names (a token realm): public addresses only.
     Public,
+    /// What an image's own configuration names (a package repository): never this machine, its link or its cloud, by the
+    /// same table as the egress proxy's; a mirror in the house is.
+    Configured,
 }
 
 /// Services of clouds that hand out credentials, at addresses that look private or public: Alibaba's, Azure's and Oracle's
@@ -101,6 +104,7 @@ impl Reach {
         match self {
             _ if is_link_local(ip) => Some("link-local or metadata address"),
             Reach::Public if is_private(ip) => Some("private address"),
+            Reach::Configured => crate::egress::never_reached(ip),
             _ => None,
         }
     }
@@ -111,7 +115,7 @@ impl Reach {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
             Ok(ip) => self.refusal(ip),
-            Err(_) if self == Reach::Public && is_loopback_host(bare) => Some("private address"),
+            Err(_) if self != Reach::Named && is_loopback_host(bare) => Some("private address"),
             Err(_) => None,
         }
     }
@@ -192,6 +196,8 @@ mod tests {
             let url = Url::parse(text).unwrap();
             let refused = |r: Reach| r.refusal_of(&url).is_some();
             assert_eq!((refused(Reach::Named), refused(Reach::Public)), (named, public), "{text}");
+            let house = text.contains("192.168");
+            assert_eq!(refused(Reach::Configured), public && !house, "{text}");
         }
     }
 

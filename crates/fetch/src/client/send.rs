@@ -35,6 +35,7 @@ struct Inner {
     options: ClientOptions,
     named: reqwest::Client,
     public: reqwest::Client,
+    configured: reqwest::Client,
 }
 
 impl std::fmt::Debug for Client {
@@ -49,7 +50,8 @@ impl Client {
         let tls = tls::config(options.ca_pem.as_deref())?;
         let named = build(&options, &tls, Reach::Named)?;
         let public = build(&options, &tls, Reach::Public)?;
-        Ok(Client(Arc::new(Inner { options, named, public })))
+        let configured = build(&options, &tls, Reach::Configured)?;
+        Ok(Client(Arc::new(Inner { options, named, public, configured })))
     }
 
     /// Its settings.
@@ -98,7 +100,11 @@ impl Client {
         if let Some(why) = request.reach.refusal_of(url) {
             return Err(Error::OutOfReach { url: shown(url), why: why.into() });
         }
-        let client = if request.reach == Reach::Public { &self.0.public } else { &self.0.named };
+        let client = match request.reach {
+            Reach::Named => &self.0.named,
+            Reach::Public => &self.0.public,
+            Reach::Configured => &self.0.configured,
+        };
         let mut out = client.request(request.method.clone(), url.clone()).headers(request.headers.clone());
         if let Some(value) = &request.authorization {
             out = out.header(header::AUTHORIZATION, value.clone());

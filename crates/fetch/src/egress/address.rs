@@ -14,6 +14,14 @@ pub(super) enum Reach {
     Never(&'static str),
 }
 
+/// Why nothing that an image names is ever reached at this address, if so.
+pub(crate) fn never(ip: IpAddr) -> Option<&'static str> {
+    match reach(ip) {
+        Reach::Never(kind) => Some(kind),
+        Reach::Public | Reach::Private => None,
+    }
+}
+
 /// What kind of address this is; one that wraps an IPv4 address is judged as that address.
 pub(super) fn reach(ip: IpAddr) -> Reach {
     let ip = ip.to_canonical();

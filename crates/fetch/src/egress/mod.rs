@@ -18,6 +18,7 @@ mod serve;
 mod tunnel;
 mod upstream;
 
+pub(crate) use address::never as never_reached;
 pub use cache::CacheOptions;
 pub use hosts::{Host, HostError, HostRule};
 pub use record::{How, Record, Refusal};
