@@ -1,0 +1,103 @@
+//! A verified package file, and what is in it: control files, and entries in archive order by the one strict tar reader.
+
+use crate::{
+    Chosen, Error, Format, apt,
+    inflate::{Inflate, Packing},
+    limits::UNPACKED_BYTES_MAX,
+    section::Section,
+};
+use layer::{Entry, Kind, Limits, TarReader};
+use std::{collections::BTreeMap, io::Read};
+
+/// A package's file as the index promises it: size and digest have been checked. It stays readable whatever becomes of
+/// the cache.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    chosen: Chosen,
+    file: Section,
+}
+
+/// An opened package.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// Name, as the package itself says; the same as in the index.
+    pub name: version::PackageName,
+    /// Version, likewise.
+    pub version: String,
+    /// Architecture, likewise.
+    pub architecture: String,
+    /// Control files by name; of a deb `control`, `md5sums`, `conffiles`, `triggers`, `postinst` and so on.
+    pub control: BTreeMap<String, Vec<u8>>,
+    pub(crate) content: Section,
+    pub(crate) packing: Packing,
+}
+
+/// Takes the entries of a package: each with its content where it is a regular file.
+pub type Visit<'a> = dyn FnMut(Entry, Option<&mut dyn Read>) -> Result<(), Error> + 'a;
+
+impl Archive {
+    pub(crate) fn new(chosen: Chosen, file: Section) -> Self {
+        Archive { chosen, file }
+    }
+
+    /// What it was chosen as.
+    pub fn chosen(&self) -> &Chosen {
+        &self.chosen
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// The file from its beginning.
+    pub fn reader(&self) -> impl Read + Send + 'static {
+        self.file.clone()
+    }
+
+    /// Opens it. An error where it is malformed, or another package than its index says.
+    pub fn open(&self) -> Result<Package, Error> {
+        let Chosen { name, version, architecture, format, .. } = &self.chosen;
+        let package = match format {
+            Format::Deb => apt::deb::open(&self.file, &self.item())?,
+        };
+        let same = (&package.name, &package.version, &package.architecture) == (name, version, architecture);
+        if same {
+            return Ok(package);
+        }
+        let inventory = |text: &str| inventory::printable(text);
+        let why = format!(
+            "it says that it is {} {} {}",
+            package.name,
+            inventory(&package.version),
+            inventory(&package.architecture)
+        );
+        Err(Error::Archive { item: self.item(), why })
+    }
+
+    fn item(&self) -> String {
+        let Chosen { name, version, architecture, .. } = &self.chosen;
+        inventory::printable(&format!("{name} {version} {architecture}"))
+    }
+}
+
+impl Package {
+    /// Calls `visit` for every entry, in archive order. Not all of them may have been visited when there is an error.
+    pub fn entries(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+        let limits = Limits { unpacked_bytes: UNPACKED_BYTES_MAX, ..Limits::default() };
+        let stream = Inflate::new(self.content.clone(), self.packing, UNPACKED_BYTES_MAX);
+        let mut tar = TarReader::new(stream.map_err(|e| self.malformed(&e))?, &limits);
+        while let Some(entry) = tar.next_entry().map_err(|e| self.malformed(&e))? {
+            match entry.kind {
+                Kind::File { .. } => visit(entry, Some(&mut tar))?,
+                _ => visit(entry, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn malformed(&self, why: &dyn std::error::Error) -> Error {
+        let item = inventory::printable(&format!("{} {}", self.name, self.version));
+        Error::Archive { item, why: inventory::printable(&why.to_string()) }
+    }
+}

@@ -1,0 +1,29 @@
+//! Packages resolved and verified by ourselves, for images whose own package tool is absent or shall stay offline: indexes
+//! fetched and their signatures checked, candidates chosen, dependencies closed, packages downloaded, archives opened.
+//!
+//! Engine-neutral, and nothing of an image or a package is ever executed. One module a format; what all formats share is
+//! beside them. The clock is a parameter.
+
+pub mod apt;
+mod archive;
+mod cancelled;
+mod download;
+mod error;
+mod inflate;
+mod limits;
+mod resolution;
+mod section;
+mod session;
+
+pub use archive::{Archive, Package};
+pub use download::download;
+pub use error::{Error, SignatureFault};
+pub use resolution::{Chosen, Format, IndexRecord, Resolution, Why};
+pub use session::{Event, Session};
+
+/// What to resolve, in the words of one format.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Debian's and Ubuntu's.
+    Apt(apt::Request),
+}
