@@ -28,6 +28,12 @@ pub struct Advisories {
     by_source: BTreeMap<String, Vec<Advisory>>,
 }
 
+impl FromIterator<(String, Vec<Advisory>)> for Advisories {
+    fn from_iter<T: IntoIterator<Item = (String, Vec<Advisory>)>>(sources: T) -> Self {
+        Advisories { by_source: sources.into_iter().collect() }
+    }
+}
+
 impl Advisories {
     /// The advisories that come with the project for a release such as `12`; none for one that is not known.
     pub fn built_in(release: &str) -> Result<Advisories, Error> {

@@ -1,6 +1,6 @@
 //! Reads dpkg's database for judging, and compares versions by asking the real `dpkg`.
 
-use crate::{Error, command::argv, image_reader::ImageReader};
+use crate::{Error, chiseled::manifest, command::argv, image_reader::ImageReader};
 use std::collections::{BTreeMap, HashMap};
 
 /// An installed package, as its database says.
@@ -25,6 +25,7 @@ pub fn installed(image: &ImageReader) -> Result<BTreeMap<String, (Installed, usi
             || path.starts_with(b"var/lib/dpkg/status.d/") && !path.ends_with(b".md5sums")
     };
     let mut packages = BTreeMap::new();
+    packages.extend(of_manifest(image)?);
     for file in image.files(is_status)?.into_values() {
         let text = String::from_utf8_lossy(file.entry.content().unwrap_or_default()).into_owned();
         let read = parse(&text).into_iter().map(|package| (package.name.clone(), (package, file.layer)));
@@ -32,6 +33,21 @@ pub fn installed(image: &ImageReader) -> Result<BTreeMap<String, (Installed, usi
     }
     settle_layers(image, &mut packages)?;
     Ok(packages)
+}
+
+/// What chisel's manifest says, which knows nothing of sources.
+fn of_manifest(image: &ImageReader) -> Result<BTreeMap<String, (Installed, usize)>, Error> {
+    let manifest = image.files(|path| path == manifest::PATH.as_bytes())?.into_values().next();
+    let Some(file) = manifest else { return Ok(BTreeMap::new()) };
+    let records = manifest::read_bytes(file.entry.content().unwrap_or_default())?;
+    let packages = records.into_iter().filter(|record| record["kind"] == "package");
+    let installed = packages.map(|record| {
+        let [name, version, architecture] =
+            ["name", "version", "arch"].map(|member| record[member].as_str().unwrap_or_default().to_owned());
+        let (source, source_version) = (name.clone(), version.clone());
+        (name.clone(), (Installed { name, version, architecture, source, source_version }, file.layer))
+    });
+    Ok(installed.collect())
 }
 
 /// Name and version of every installed package.

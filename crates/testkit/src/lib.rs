@@ -8,6 +8,7 @@ pub mod advisories;
 pub mod app_image;
 pub mod apt_repository;
 pub mod changelogs;
+pub mod chiseled;
 pub mod command;
 pub mod debian_root;
 pub mod debs;
@@ -26,6 +27,7 @@ pub mod syft;
 pub mod tar;
 pub mod tools;
 pub mod tree;
+pub mod ubuntu;
 pub mod workspace;
 
 pub use error::Error;

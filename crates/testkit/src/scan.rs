@@ -1,4 +1,4 @@
-//! A vulnerability scanner for Debian images that writes reports as Trivy does: the judge before and after a patch.
+//! A vulnerability scanner for Debian and Ubuntu images that writes reports as Trivy does: the judge before and after a patch.
 //!
 //! Own reading of the image, own advisories, version order asked from the real `dpkg`: nothing is shared with what it judges.
 
@@ -62,7 +62,7 @@ pub fn layout(directory: &Path, tag: &str) -> Result<Scan, Error> {
 
 /// Scans the image `tag` of a layout under a name of its own.
 pub fn named(directory: &Path, tag: &str, naming: Naming<'_>) -> Result<Scan, Error> {
-    let version = debian_version(&ImageReader::open(directory, tag)?)?;
+    let Distribution { version, .. } = distribution(&ImageReader::open(directory, tag)?)?;
     let release = version.split('.').next().unwrap_or_default();
     with(directory, tag, naming, &Advisories::built_in(release)?)
 }
@@ -70,7 +70,7 @@ pub fn named(directory: &Path, tag: &str, naming: Naming<'_>) -> Result<Scan, Er
 /// Scans the image `tag` of a layout with advisories of one's own.
 pub fn with(directory: &Path, tag: &str, naming: Naming<'_>, advisories: &Advisories) -> Result<Scan, Error> {
     let image = ImageReader::open(directory, tag)?;
-    let version = debian_version(&image)?;
+    let of = distribution(&image)?;
     let installed = dpkg::installed(&image)?;
     let mut order = Order::default();
     let mut findings = Vec::new();
@@ -79,20 +79,19 @@ pub fn with(directory: &Path, tag: &str, naming: Naming<'_>, advisories: &Adviso
         for advisory in advisories.of_source(&package.source) {
             if is_hit(package, advisory, naming.ignore_unfixed, &mut order)? {
                 findings.push(finding(package, advisory));
-                records.push(vulnerability_record(package, advisory, &version, layer_record(&image, *layer)));
+                records.push(vulnerability_record(package, advisory, &of, layer_record(&image, *layer)));
             }
         }
     }
-    let packages = installed
-        .values()
-        .map(|(package, layer)| package_record(package, &version, layer_record(&image, *layer)));
+    let packages =
+        installed.values().map(|(package, layer)| package_record(package, &of, layer_record(&image, *layer)));
     let fallback = format!("{}:{tag}", directory.display());
     let name = naming.reference.unwrap_or(&fallback);
     let results = json!([{
-        "Target": format!("{name} (debian {version})"), "Class": "os-pkgs", "Type": "debian",
+        "Target": format!("{name} ({} {})", of.family, of.version), "Class": "os-pkgs", "Type": of.family,
         "Packages": packages.collect::<Vec<_>>(), "Vulnerabilities": records,
     }]);
-    let report = document(&image, name, naming.reference, &version, results);
+    let report = document(&image, name, naming.reference, &of, results);
     let packages = installed.into_iter().map(|(name, (package, _))| (name, package.version)).collect();
     Ok(Scan { packages, findings, report })
 }
@@ -118,24 +117,43 @@ fn finding(package: &Installed, advisory: &Advisory) -> Finding {
     }
 }
 
-fn debian_version(image: &ImageReader) -> Result<String, Error> {
-    let files = image.files(|path| path == b"etc/debian_version")?;
-    let file =
-        files.into_values().next().ok_or_else(|| Error::malformed("image", "has no etc/debian_version"))?;
-    Ok(String::from_utf8_lossy(file.entry.content().unwrap_or_default()).trim().to_owned())
+/// What an image is, in the words of reports.
+struct Distribution {
+    /// `debian`, `ubuntu`.
+    family: &'static str,
+    /// `12.1`, `22.04`.
+    version: String,
+}
+
+fn distribution(image: &ImageReader) -> Result<Distribution, Error> {
+    let text = |wanted: &str| -> Result<Option<String>, Error> {
+        let file = image.files(|path| path == wanted.as_bytes())?.into_values().next();
+        Ok(file
+            .map(|file| String::from_utf8_lossy(file.entry.content().unwrap_or_default()).trim().to_owned()))
+    };
+    let release = text("usr/lib/os-release")?.unwrap_or_default();
+    let field = |name: &str| {
+        release.lines().find_map(|line| line.strip_prefix(name)).map(|word| word.trim_matches('"'))
+    };
+    if let (Some("ubuntu"), Some(version)) = (field("ID="), field("VERSION_ID=")) {
+        return Ok(Distribution { family: "ubuntu", version: version.to_owned() });
+    }
+    let version = text("etc/debian_version")?;
+    let version = version.ok_or_else(|| Error::malformed("image", "has no etc/debian_version"))?;
+    Ok(Distribution { family: "debian", version })
 }
 
 fn document(
     image: &ImageReader,
     name: &str,
     reference: Option<&str>,
-    version: &str,
+    of: &Distribution,
     results: Value,
 ) -> Value {
     let diff_ids = image.diff_ids();
     let layers: Vec<Value> = (0..diff_ids.len()).map(|layer| layer_record(image, layer)).collect();
     let mut metadata = json!({
-        "OS": { "Family": "debian", "Name": version }, "ImageID": image.manifest["config"]["digest"],
+        "OS": { "Family": of.family, "Name": of.version }, "ImageID": image.manifest["config"]["digest"],
         "DiffIDs": diff_ids, "ImageConfig": image.config, "Layers": layers,
     });
     if let Some(reference) = reference {
@@ -153,10 +171,10 @@ fn layer_record(image: &ImageReader, layer: usize) -> Value {
     json!({ "Digest": image.layers()[layer]["digest"], "DiffID": image.diff_ids().get(layer) })
 }
 
-fn package_record(package: &Installed, debian: &str, layer: Value) -> Value {
+fn package_record(package: &Installed, of: &Distribution, layer: Value) -> Value {
     let mut record = json!({
         "ID": format!("{}@{}", package.name, package.version), "Name": package.name,
-        "Identifier": { "PURL": purl(package, debian) }, "Arch": package.architecture, "SrcName": package.source, "Layer": layer,
+        "Identifier": { "PURL": purl(package, of) }, "Arch": package.architecture, "SrcName": package.source, "Layer": layer,
     });
     set_version(&mut record, "", &package.version);
     set_version(&mut record, "Src", &package.source_version);
@@ -176,14 +194,14 @@ fn set_version(record: &mut Value, prefix: &str, version: &str) {
     }
 }
 
-fn vulnerability_record(package: &Installed, advisory: &Advisory, debian: &str, layer: Value) -> Value {
+fn vulnerability_record(package: &Installed, advisory: &Advisory, of: &Distribution, layer: Value) -> Value {
     let severity = ["low", "medium", "high"]
         .iter()
         .position(|word| *word == advisory.urgency)
         .map_or(0, |rank| rank + 1);
     let mut record = json!({
         "VulnerabilityID": advisory.id, "PkgID": format!("{}@{}", package.name, package.version), "PkgName": package.name,
-        "PkgIdentifier": { "PURL": purl(package, debian) }, "InstalledVersion": package.version,
+        "PkgIdentifier": { "PURL": purl(package, of) }, "InstalledVersion": package.version,
     });
     if let Some(fixed) = &advisory.fixed {
         record["FixedVersion"] = json!(fixed);
@@ -196,12 +214,13 @@ fn vulnerability_record(package: &Installed, advisory: &Advisory, debian: &str, 
     record
 }
 
-fn purl(package: &Installed, debian: &str) -> String {
+fn purl(package: &Installed, of: &Distribution) -> String {
     let escaped = |text: &str| text.replace('+', "%2B");
     let (epoch, version) = package.version.split_once(':').unwrap_or(("", &package.version));
     let (name, architecture) = (escaped(&package.name), &package.architecture);
+    let (family, version) = (of.family, escaped(version));
     let purl =
-        format!("pkg:deb/debian/{name}@{}?arch={architecture}&distro=debian-{debian}", escaped(version));
+        format!("pkg:deb/{family}/{name}@{version}?arch={architecture}&distro={family}-{}", of.version);
     if epoch.is_empty() { purl } else { format!("{purl}&epoch={epoch}") }
 }
 

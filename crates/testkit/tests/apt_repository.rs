@@ -243,3 +243,21 @@ fn malign_updates(root: &Root) {
             && root.read("/etc/profile").ends_with("# outsider\n")
     );
 }
+
+#[test]
+fn a_root_that_says_it_is_ubuntu_is_updated_by_its_own_apt() {
+    if let Err(reason) = real_root() {
+        skip!("{reason}");
+    }
+    let (_dir, mut repository, served) = made(&scenario::installed());
+    repository.add(&scenario::updates()).unwrap();
+    let root = Root::new();
+    let layer = root.at("/layer.tar");
+    fs::write(&layer, testkit::ubuntu::layer()).unwrap();
+    argv("tar", ["-xpf"]).arg(&layer).arg("-C").arg(root.at("/")).stdout().unwrap();
+    assert!(root.read("/etc/os-release").contains("ID=ubuntu\n"));
+    root.prepare(&repository, &served.url());
+    let ran = root.upgrade(scenario::BASE);
+    assert!(ran.status.success(), "{}", words(&ran));
+    assert_eq!(root.version(scenario::BASE), format!("installed {}", scenario::NEW));
+}

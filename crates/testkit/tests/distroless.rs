@@ -68,7 +68,7 @@ fn planned(
     let installed =
         |paragraph: String| paragraph.replacen('\n', "\nStatus: install ok installed\n", 1) + "\n";
     let status = paragraphs.map(|(_, file)| installed(text(file.entry.content().unwrap())));
-    let apt = Apt::new(&material.repository, &material.served.url(), None).unwrap();
+    let apt = Apt::new(&material.repository, &material.url(), None).unwrap();
     apt.believe(&status.collect::<String>()).unwrap();
     apt.prefer(preferences).unwrap();
     for words in [&["update"][..], words] {

@@ -1,13 +1,12 @@
-//! A distroless image and the throw-away repository that its updates are in, both on this machine alone.
+//! An image without a shell and the throw-away repository that its updates are in, both on this machine alone.
 
 use super::{Repositories, layer, layers, os_release, repository_files, scenario};
-use crate::Error;
-use crate::advisories::Advisories;
 use crate::apt_repository::{AptRepository, PackageSpec, SUITE, Served};
 use crate::debian_root::{Suite, TAG};
-use crate::image::{self, Image, Layout};
+use crate::image::{self, Image, Layer, Layout};
 use crate::scan::{self, Naming, Scan};
-use crate::tar::Entry;
+use crate::tar::{self, Entry, Kind};
+use crate::{Error, chiseled};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +15,20 @@ use tempfile::TempDir;
 /// Where the image has the keyring of the repository, when it names it.
 pub const KEYRING: &str = "/usr/share/keyrings/copa.gpg";
 
+/// How the image came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A distroless Debian 12: a layer for each package.
+    Distroless,
+    /// An Ubuntu 22.04 of slices.
+    Chiseled(chiseled::Record),
+}
+
 /// What is made.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How the image came to be. A chiseled one has `base-files` beside its packages.
+    pub form: Form,
     /// The architecture, as dpkg and images name it.
     pub architecture: String,
     /// Whether the image names the repository.
@@ -35,6 +45,7 @@ impl Default for Options {
     /// The whole [`scenario`], for this machine, the repository named.
     fn default() -> Self {
         Options {
+            form: Form::Distroless,
             architecture: image::native_architecture().to_owned(),
             repositories: Repositories::Named,
             installed: scenario::installed(),
@@ -59,74 +70,88 @@ impl Hermetic {
     /// Makes both.
     pub fn new(options: &Options) -> Result<Hermetic, Error> {
         let folder = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
-        let debs = debs(&folder.path().join("installed"), options)?;
-        let repository = AptRepository::build_for(
-            &folder.path().join("repository"),
-            &options.architecture,
-            &options.offered,
-        )?;
-        let served = repository.serve()?;
-        let mut added = statics();
-        if options.repositories == Repositories::Named {
-            added.extend(named(&repository, &served)?);
-        }
-        added.extend(options.added.iter().cloned());
+        // Under a name of its own: ports come again, and caches go by addresses.
+        let name = folder.path().file_name().expect("a temporary folder has a name").to_owned();
+        let own = matches!(options.form, Form::Chiseled(_)).then(chiseled::base_files);
+        let with_own =
+            |packages: &[PackageSpec]| packages.iter().cloned().chain(own.clone()).collect::<Vec<_>>();
+        let debs = debs(&folder.path().join("installed"), options, &with_own(&options.installed))?;
+        let offered = with_own(&options.offered);
+        let served = folder.path().join("served");
+        let repository = AptRepository::build_for(&served.join(name), &options.architecture, &offered)?;
+        let served = Served::start(&served)?;
         let layout = Layout::create(&folder.path().join("layout"))?;
-        let config = json!({ "User": "65532", "Entrypoint": ["/usr/bin/copa-as-root"] });
-        let image = Image {
-            architecture: options.architecture.clone(),
-            config,
-            ..Image::new(layers(&debs, &added)?)
-        };
-        layout.add(TAG, &image)?;
-        Ok(Hermetic { repository, served, layout, folder })
+        let made = Hermetic { repository, served, layout, folder };
+        made.add_image(options, &debs)?;
+        Ok(made)
     }
 
-    /// Sources that name the repository, for an image that does not: a file for it, its key at `keyring`.
+    fn add_image(&self, options: &Options, debs: &[PathBuf]) -> Result<(), Error> {
+        let mut added = statics(options.form);
+        if options.repositories == Repositories::Named {
+            added.extend(self.named()?);
+        }
+        added.extend(options.added.iter().cloned());
+        let layers = match options.form {
+            Form::Distroless => layers(debs, &added)?,
+            Form::Chiseled(record) => {
+                let slices = chiseled::entries(debs, record)?;
+                [slices, added].iter().map(|entries| Layer::Tar(tar::write(entries))).collect()
+            }
+        };
+        let config = json!({ "User": "65532", "Entrypoint": [scenario::SETUID] });
+        let image = Image { architecture: options.architecture.clone(), config, ..Image::new(layers) };
+        self.layout.add(TAG, &image).map(drop)
+    }
+
+    /// The address of the repository.
+    pub fn url(&self) -> String {
+        let name = self.repository.folder().file_name().unwrap_or_default();
+        format!("{}/{}", self.served.url(), name.to_string_lossy())
+    }
+
+    /// A deb822 source of the repository, its keyring at `keyring`.
     pub fn sources(&self, keyring: &str) -> String {
-        sources(&self.served, keyring)
+        format!("Types: deb\nURIs: {}\nSuites: {SUITE}\nComponents: main\nSigned-By: {keyring}\n", self.url())
     }
 
     /// The findings of an image of the layout, with [`scenario::advisories`].
     pub fn scan(&self, tag: &str) -> Result<Scan, Error> {
-        let advisories = Advisories::parse(&scenario::advisories(), Suite::Bookworm.release())?;
-        scan::with(self.layout.directory(), tag, Naming::default(), &advisories)
+        scan::with(self.layout.directory(), tag, Naming::default(), &scenario::advisories())
     }
 
     /// A folder that goes with it, for results.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+
+    fn named(&self) -> Result<Vec<Entry>, Error> {
+        let path = self.repository.key_path();
+        let keyring = fs::read(&path).map_err(Error::io(path))?;
+        Ok(repository_files("copa.sources", &self.sources(KEYRING), &[(KEYRING, keyring)]))
+    }
 }
 
 /// The files of the packages that the image has: built in a repository that nobody is served.
-fn debs(folder: &Path, options: &Options) -> Result<Vec<PathBuf>, Error> {
-    let repository = AptRepository::build_for(folder, &options.architecture, &options.installed)?;
+fn debs(folder: &Path, options: &Options, installed: &[PackageSpec]) -> Result<Vec<PathBuf>, Error> {
+    let repository = AptRepository::build_for(folder, &options.architecture, installed)?;
     let deb = |spec: &PackageSpec| {
         let deb = repository.deb(spec.name(), spec.version());
         deb.ok_or_else(|| Error::malformed(spec.name(), "was not built"))
     };
-    options.installed.iter().map(deb).collect()
+    installed.iter().map(deb).collect()
 }
 
-fn statics() -> Vec<Entry> {
+fn statics(form: Form) -> Vec<Entry> {
     let mut entries = Vec::new();
     layer::add_folders(&mut entries, "etc");
-    layer::add_folders(&mut entries, "usr/lib");
-    entries.push(Entry::file("etc/debian_version", "12.0\n"));
     entries.push(Entry::file("etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n"));
     entries.push(Entry::file("etc/group", "root:x:0:\n"));
-    entries.push(Entry::new("etc/os-release", crate::tar::Kind::Symlink(b"../usr/lib/os-release".to_vec())));
-    entries.push(Entry::file("usr/lib/os-release", os_release(Suite::Bookworm)));
+    if form == Form::Distroless {
+        layer::add_folders(&mut entries, "usr/lib");
+        entries.push(Entry::file("etc/debian_version", "12.0\n"));
+        entries.push(Entry::new("etc/os-release", Kind::Symlink(b"../usr/lib/os-release".to_vec())));
+        entries.push(Entry::file("usr/lib/os-release", os_release(Suite::Bookworm)));
+    }
     entries
-}
-
-fn named(repository: &AptRepository, served: &Served) -> Result<Vec<Entry>, Error> {
-    let path = repository.key_path();
-    let keyring = fs::read(&path).map_err(Error::io(path))?;
-    Ok(repository_files("copa.sources", &sources(served, KEYRING), &[(KEYRING, keyring)]))
-}
-
-fn sources(served: &Served, keyring: &str) -> String {
-    format!("Types: deb\nURIs: {}\nSuites: {SUITE}\nComponents: main\nSigned-By: {keyring}\n", served.url())
 }

@@ -1,6 +1,7 @@
 //! Packages of an image without a shell, at two versions: each with one thing that resolving or unpacking must get right.
 //! Dates, signatures and hashes of the repository that has them are made bad where it is published and served.
 
+use crate::advisories::{Advisories, Advisory};
 use crate::apt_repository::{PackageSpec, Script};
 
 pub use crate::apt_repository::scenario::{NEW, OLD};
@@ -89,15 +90,19 @@ pub fn updates() -> Vec<PackageSpec> {
     ]
 }
 
-/// Advisories as [`crate::advisories::Advisories`] reads them: one for each package of the image, fixed in [`NEW`].
-pub fn advisories() -> String {
-    let entry = |(number, name): (usize, &str)| {
-        let advisory =
-            serde_json::json!({ "fixed": NEW, "urgency": "high", "title": format!("{name} has a flaw") });
-        (name.to_owned(), serde_json::json!({ (format!("CVE-2026-{:04}", number + 1)): advisory }))
+/// One vulnerability of each package of the image, fixed in [`NEW`].
+pub fn advisories() -> Advisories {
+    let advisory = |(number, name): (usize, &str)| {
+        let advisory = Advisory {
+            id: format!("CVE-2026-{:04}", number + 1),
+            fixed: Some(NEW.to_owned()),
+            status: "fixed",
+            urgency: "high".to_owned(),
+            title: format!("{name} has a flaw"),
+        };
+        (name.to_owned(), vec![advisory])
     };
-    let sources: serde_json::Map<_, _> = ALL.into_iter().enumerate().map(entry).collect();
-    serde_json::json!({ "debian 12": sources, "ubuntu 22.04": sources }).to_string()
+    ALL.into_iter().enumerate().map(advisory).collect()
 }
 
 fn plain(name: &str, version: &str) -> PackageSpec {
