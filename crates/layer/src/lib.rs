@@ -21,6 +21,7 @@ mod place;
 mod record;
 mod remove;
 mod select;
+mod staged;
 mod tar_header;
 mod tar_reader;
 mod tar_writer;
@@ -40,12 +41,13 @@ pub use object::LayerDir;
 pub use pack::{PackOptions, Packed, pack};
 pub use record::{Device, Facts, Record};
 pub use remove::remove_tree;
+pub use staged::{STAGED_TIME, STAGED_WINDOW, Staged, StagedChanges};
 pub use tar_reader::TarReader;
 pub use tar_writer::TarWriter;
 pub use tree::Overlay;
 pub use verified::Verified;
 
-use std::{collections::BTreeMap, fmt, io::Read};
+use std::{collections::BTreeMap, fmt, io::Read, sync::Arc};
 
 /// A path relative to a root: no leading slash, no `.` or `..` component, no empty component, no NUL. Empty is the root.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -134,6 +136,20 @@ pub trait Tree: Send + Sync {
         let read = self.open(path)?.take(max_bytes + 1).read_to_end(&mut content);
         read.map_err(|source| Error::Io { doing: format!("reading {path}"), source })?;
         if content.len() as u64 > max_bytes { Err(too_large()) } else { Ok(Some(content)) }
+    }
+}
+
+impl<T: Tree + ?Sized> Tree for Arc<T> {
+    fn entry(&self, path: &EntryPath, follow: bool) -> Result<Option<Entry>, Error> {
+        (**self).entry(path, follow)
+    }
+
+    fn open(&self, path: &EntryPath) -> Result<Box<dyn Read + Send>, Error> {
+        (**self).open(path)
+    }
+
+    fn list(&self, path: &EntryPath, max_names: usize) -> Result<Vec<Vec<u8>>, Error> {
+        (**self).list(path, max_names)
     }
 }
 
