@@ -6,6 +6,7 @@ pub mod dpkg;
 pub mod family;
 pub mod os_release;
 mod printable;
+pub mod rpm;
 
 pub use printable::printable;
 

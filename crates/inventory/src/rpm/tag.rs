@@ -1,0 +1,87 @@
+//! The numbers of an rpm header's tags that we use (rpm's `include/rpm/rpmtag.h`).
+
+/// A tag of a header. The signature header of a package file has numbers of its own for the same thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tag(pub u32);
+
+macro_rules! tags {
+    ($($name:ident $number:literal)*) => {
+        #[allow(missing_docs, reason = "the names are rpm's")]
+        impl Tag { $(pub const $name: Tag = Tag($number);)* }
+    };
+}
+
+tags! {
+    HEADER_SIGNATURES 62
+    HEADER_IMMUTABLE 63
+    NAME 1000
+    VERSION 1001
+    RELEASE 1002
+    EPOCH 1003
+    SUMMARY 1004
+    BUILD_TIME 1006
+    INSTALL_TIME 1008
+    SIZE 1009
+    VENDOR 1011
+    LICENSE 1014
+    OS 1021
+    ARCH 1022
+    PRE_IN 1023
+    POST_IN 1024
+    PRE_UN 1025
+    POST_UN 1026
+    FILE_SIZES 1028
+    FILE_STATES 1029
+    FILE_MODES 1030
+    FILE_RDEVS 1033
+    FILE_MTIMES 1034
+    FILE_DIGESTS 1035
+    FILE_LINK_TOS 1036
+    FILE_FLAGS 1037
+    FILE_USER_NAME 1039
+    FILE_GROUP_NAME 1040
+    SOURCE_RPM 1044
+    PROVIDE_NAME 1047
+    REQUIRE_FLAGS 1048
+    REQUIRE_NAME 1049
+    REQUIRE_VERSION 1050
+    CONFLICT_FLAGS 1053
+    CONFLICT_NAME 1054
+    CONFLICT_VERSION 1055
+    TRIGGER_SCRIPTS 1065
+    PRE_IN_PROG 1085
+    POST_IN_PROG 1086
+    PRE_UN_PROG 1087
+    POST_UN_PROG 1088
+    OBSOLETE_NAME 1090
+    FILE_DEVICES 1095
+    FILE_INODES 1096
+    PROVIDE_FLAGS 1112
+    PROVIDE_VERSION 1113
+    OBSOLETE_FLAGS 1114
+    OBSOLETE_VERSION 1115
+    DIR_INDEXES 1116
+    BASE_NAMES 1117
+    DIR_NAMES 1118
+    PAYLOAD_FORMAT 1124
+    PAYLOAD_COMPRESSOR 1125
+    INSTALL_COLOR 1127
+    INSTALL_TID 1128
+    PRE_TRANS 1151
+    POST_TRANS 1152
+    PRE_TRANS_PROG 1153
+    POST_TRANS_PROG 1154
+    LONG_FILE_SIZES 5008
+    FILE_CAPS 5010
+    FILE_DIGEST_ALGO 5011
+    FILE_TRIGGER_SCRIPTS 5066
+    TRANS_FILE_TRIGGER_SCRIPTS 5076
+    PAYLOAD_DIGEST 5092
+    PAYLOAD_DIGEST_ALGO 5093
+    MODULARITY_LABEL 5096
+    PRE_UN_TRANS 5103
+    POST_UN_TRANS 5104
+    PRE_UN_TRANS_PROG 5105
+    POST_UN_TRANS_PROG 5106
+    RPM_FORMAT 5114
+}
