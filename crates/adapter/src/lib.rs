@@ -26,6 +26,21 @@ pub struct Settings {
     pub ca_certificates: Option<Vec<u8>>,
     /// What the user allows.
     pub policy: plan::Policy,
+    /// The time, in seconds since 1970: signatures and indexes are judged by it.
+    pub now: i64,
+}
+
+/// Verified packages that are to take the place of what is installed.
+#[derive(Debug, Clone, Copy)]
+pub struct Unpacking<'a> {
+    /// What they are for.
+    pub plan: &'a plan::Plan,
+    /// The image.
+    pub facts: &'a Facts,
+    /// How.
+    pub settings: &'a Settings,
+    /// The packages, on disk.
+    pub archives: &'a [repository::Archive],
 }
 
 /// How an image is patched: decided once, from its facts.
@@ -86,6 +101,22 @@ pub trait Adapter: Sync + Send {
     /// The inventory after the run, from the recipe's evidence; an error where the database is broken now.
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error>;
 
+    /// Unpacked: what to ask of the repositories.
+    fn request(
+        &self,
+        _plan: &plan::Plan,
+        facts: &Facts,
+        _settings: &Settings,
+    ) -> Result<repository::Request, Error> {
+        Err(Error::Unsupported(format!("{}, without its package tool", describe(&facts.inventory.os))))
+    }
+
+    /// Unpacked: puts the packages' files in their places, takes away those that the new versions no longer have, and rewrites
+    /// the records of what is installed in the form they have. Nothing is run. Gives what the user should know.
+    fn unpack(&self, work: Unpacking<'_>, _staged: &mut layer::Staged) -> Result<Vec<String>, Error> {
+        Err(Error::Unsupported(format!("{}, without its package tool", describe(&work.facts.inventory.os))))
+    }
+
     /// From outside: the image whose tools to use where the user names none.
     fn tooling(&self, facts: &Facts) -> Result<Tooling, Error> {
         Err(Error::Unsupported(format!("{}, patched from outside", describe(&facts.inventory.os))))
@@ -109,6 +140,17 @@ pub enum Error {
     /// The image's state forbids patching.
     #[error("{0}")]
     State(String),
+    /// Packages have scripts that would have to run.
+    #[error("scripts of packages would have to run: {0}")]
+    Scripts(String),
+    /// A package cannot be unpacked.
+    #[error("package {package}: {why}")]
+    Package {
+        /// Which.
+        package: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The package tool could not get all of the repositories' indexes.
     #[error("{title}: {line}")]
     Repositories {
