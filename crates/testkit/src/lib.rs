@@ -28,6 +28,7 @@ pub mod tar;
 pub mod tools;
 pub mod tree;
 pub mod ubuntu;
+pub mod version_judges;
 pub mod workspace;
 
 pub use error::Error;

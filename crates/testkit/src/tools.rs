@@ -44,6 +44,9 @@ pub const TOOLS: &[Tool] = &[
     debian("dpkg-deb", "dpkg", "builds and reads packages"),
     debian("zstd", "zstd", "compresses layers"),
     debian("openssl", "openssl", "makes certificates"),
+    debian("rpm", "rpm", "judges RPM versions"),
+    debian("pacman", "pacman-package-manager", "its library judges pacman versions"),
+    debian("cc", "gcc", "builds the judge of apk versions"),
     debian("python3", "python3", "runs pip"),
     debian("pip3", "python3-pip", "brings syft"),
     Tool {
