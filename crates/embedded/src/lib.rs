@@ -3,6 +3,7 @@
 //! A run is three processes: the supervisor (the program that uses this library), `namespaces` (waits outside), and `init`
 //! (process 1 inside), which starts what the recipe says. The latter two are the same program, started again by [`entry`].
 
+mod earlier;
 mod embedded;
 mod errors;
 mod evidence;

@@ -51,11 +51,13 @@ pub(crate) fn start(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> 
     }
     extractor.changes(&mut Folders(folders)).map_err(errors::of_layer)?;
     let extracted = extractor.finish().map_err(errors::of_layer)?;
-    if extracted.opaque_root {
-        let why = "it hides the whole image below it".to_owned();
-        return Err(Error::Image { item: "the layer of an earlier patch".to_owned(), why });
-    }
-    Ok(extracted.record)
+    if extracted.opaque_root { Err(hides_all()) } else { Ok(extracted.record) }
+}
+
+/// What is said of an earlier patch that leaves nothing of the image.
+pub(crate) fn hides_all() -> Error {
+    let why = "it hides the whole image below it".to_owned();
+    Error::Image { item: "the layer of an earlier patch".to_owned(), why }
 }
 
 /// Takes away the folders that were made for mounts. The time of the root stays.
@@ -83,7 +85,7 @@ fn folders(image: &Overlay) -> Result<Vec<Entry>, layer::Error> {
 }
 
 /// Folders as the only changes, parents before children.
-struct Folders(Vec<Entry>);
+pub(crate) struct Folders(pub(crate) Vec<Entry>);
 
 impl Changes for Folders {
     fn walk(

@@ -1,9 +1,11 @@
 //! An opened image: its whole tree to read, and runs on top of its base.
 
-use crate::{options::EngineOptions, ready::Layer, run::Attempt, supervise::Stop};
+use crate::{
+    earlier, errors, held::Held, options::EngineOptions, ready::Layer, run::Attempt, supervise::Stop,
+};
 use async_trait::async_trait;
 use engine::{Context, Error, Recipe, Root, Run};
-use layer::{LayerDir, Overlay, Tree};
+use layer::{Changes, LayerDir, Overlay, Tree};
 use std::{io, sync::Arc};
 use tokio::runtime::Handle;
 
@@ -45,6 +47,15 @@ pub(crate) fn topmost_first(layers: &[Layer], top: Option<Arc<LayerDir>>) -> Vec
 impl Root for Opened {
     fn tree(&self) -> &dyn Tree {
         &self.tree
+    }
+
+    fn base(&self) -> Result<Box<dyn Tree>, Error> {
+        let base = Overlay::new(topmost_first(&self.stack.base, None)).map_err(errors::of_layer)?;
+        Ok(Box::new(Held::new(base, self.stack.clone())))
+    }
+
+    fn earlier(&self) -> Result<Option<Box<dyn Changes>>, Error> {
+        earlier::changes(&self.stack)
     }
 
     async fn run(&mut self, recipe: &Recipe, context: &Context) -> Result<Run, Error> {

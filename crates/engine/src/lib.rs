@@ -124,6 +124,13 @@ pub trait Root: Send + Sync {
     /// The image's whole tree as it is now (with an earlier patch), read-only.
     fn tree(&self) -> &dyn layer::Tree;
 
+    /// The base layers alone, read-only. They stay where they are as long as this lives.
+    fn base(&self) -> Result<Box<dyn layer::Tree>, Error>;
+
+    /// What the layers above the base (an earlier patch) change of it, all together; `None` where there are none. Folders that
+    /// they use without describing them are as the image shows them.
+    fn earlier(&self) -> Result<Option<Box<dyn layer::Changes>>, Error>;
+
     /// Runs the recipe on a fresh upper directory. A step that fails ends the run with [`Error::StepFailed`] unless the
     /// step says otherwise. Whatever happens, nothing is left running or mounted afterwards.
     async fn run(&mut self, recipe: &Recipe, context: &Context) -> Result<Run, Error>;
