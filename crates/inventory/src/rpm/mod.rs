@@ -4,6 +4,9 @@
 //! [`packages`] takes any bytes: it ends with packages or an error, in time that grows with the bytes alone.
 
 mod bdb;
+pub mod contents;
+#[cfg(test)]
+mod damage;
 pub mod header;
 mod ndb;
 mod package;

@@ -310,7 +310,7 @@ mod tests {
         // Lengths around those at which a row begins to overflow, and to fill pages exactly.
         let sizes: Vec<Vec<u8>> = (0..1600).step_by(7).chain(460..520).map(|n| vec![7; n]).collect();
         for blob in sizes {
-            assert_eq!(read(&sqlite(&[blob.clone()]), None), Ok(vec![blob]));
+            assert_eq!(read(&sqlite(std::slice::from_ref(&blob)), None), Ok(vec![blob]));
         }
     }
 

@@ -305,3 +305,24 @@ pub(super) fn bdb(blobs: &[Vec<u8>], big_endian: bool) -> Vec<u8> {
     meta[25] = 8;
     pages.concat()
 }
+
+/// A header with files, relations and a script.
+pub(super) fn sample() -> Vec<u8> {
+    header(&[
+        (Tag::NAME, Value::Text("a")),
+        (Tag::POST_IN, Value::Text("true")),
+        (Tag::FILE_SIZES, Value::Numbers(vec![5, 70, 1])),
+        (Tag::FILE_MODES, Value::Shorts(vec![0o100_644, 0o104_755, 0o120_777])),
+        (Tag::FILE_DIGESTS, Value::Texts(vec!["d0", "d1", ""])),
+        (Tag::FILE_LINK_TOS, Value::Texts(vec!["", "", "a"])),
+        (Tag::FILE_FLAGS, Value::Numbers(vec![17, 0, 0])),
+        (Tag::FILE_USER_NAME, Value::Texts(vec!["root", "root", "root"])),
+        (Tag::PROVIDE_NAME, Value::Texts(vec!["a", "liba.so"])),
+        (Tag::POST_IN_PROG, Value::Texts(vec!["/bin/sh", "-e"])),
+        (Tag::PROVIDE_FLAGS, Value::Numbers(vec![8, 0])),
+        (Tag::PROVIDE_VERSION, Value::Texts(vec!["1:1-1", ""])),
+        (Tag::DIR_INDEXES, Value::Numbers(vec![0, 1, 1])),
+        (Tag::BASE_NAMES, Value::Texts(vec!["a.conf", "a", "b"])),
+        (Tag::DIR_NAMES, Value::Texts(vec!["/etc/", "/usr/bin/"])),
+    ])
+}
