@@ -1,7 +1,7 @@
 //! Reading back what a recipe wants to know.
 
 use crate::errors;
-use engine::{Error, Evidence, Look, add_evidence};
+use engine::{Error, Evidence, Look, add_each_folder, add_evidence};
 use layer::{EntryPath, Kind, Tree};
 
 /// Names in one folder that are looked at, whatever their ending; package databases of one file per package stay below.
@@ -20,6 +20,10 @@ pub(crate) fn collect(tree: &dyn Tree, looks: &[Look]) -> Result<Evidence, Error
             Look::Folder { path, suffix, max_files, max_bytes } => {
                 let limits = Limits { files: *max_files, bytes: *max_bytes };
                 folder(tree, path, suffix, limits, &mut evidence)?;
+            }
+            Look::EachFolder { path, file, max_folders, max_bytes } => {
+                add_each_folder(tree, (path, file), (*max_folders, *max_bytes), &mut evidence)
+                    .map_err(errors::of_layer)?;
             }
             Look::Exists { path } => {
                 if tree.entry(&at(path)?, true).map_err(errors::of_layer)?.is_some() {

@@ -5,7 +5,7 @@
 mod collect;
 mod recipe;
 
-pub use collect::{EVIDENCE_BYTES_MAX, add_evidence, collect, image_error};
+pub use collect::{EVIDENCE_BYTES_MAX, add_each_folder, add_evidence, collect, image_error};
 pub use recipe::{Evidence, Exclusion, Exec, Look, Mount, Recipe, Step, When};
 
 use async_trait::async_trait;

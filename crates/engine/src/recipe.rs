@@ -97,6 +97,17 @@ pub enum Look {
         /// Error above this size, each.
         max_bytes: u64,
     },
+    /// A file of the same name in every folder right in a folder (pacman's database); what is absent is no error.
+    EachFolder {
+        /// The path of the outer folder.
+        path: String,
+        /// The name of the file in each.
+        file: String,
+        /// Error above this number of names in the outer folder.
+        max_folders: usize,
+        /// Error above this size, each.
+        max_bytes: u64,
+    },
     /// Whether something is there at all: evidence holds an empty value where it is.
     Exists {
         /// Its path.
