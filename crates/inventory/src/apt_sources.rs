@@ -168,7 +168,7 @@ fn stanzas(text: &str) -> Vec<Vec<(String, String)>> {
 }
 
 /// `[https://]host[:port]` of what follows the scheme and its colon; the scheme's own port is left out.
-fn host_of(scheme: &str, rest: &str) -> Option<String> {
+pub(crate) fn host_of(scheme: &str, rest: &str) -> Option<String> {
     let authority = rest.strip_prefix("//")?.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
     let (name, port) = match host.rsplit_once(':') {
@@ -199,7 +199,7 @@ fn local_path(rest: &str) -> &str {
 }
 
 /// The URI without what stands before an `@` in its authority.
-fn without_credentials(uri: &str) -> String {
+pub(crate) fn without_credentials(uri: &str) -> String {
     match uri.split_once("//") {
         Some((scheme, rest)) => {
             let end = rest.find('/').unwrap_or(rest.len());
