@@ -1,5 +1,6 @@
 //! Bytes of an image's own records to an [`Inventory`]: os-release, dpkg status, repository configuration. No I/O.
 
+pub mod apk;
 pub mod apt_sources;
 pub mod apt_states;
 pub mod dpkg;
