@@ -3,7 +3,7 @@
 use crate::{
     Error, Finding, Findings, Subject,
     error::shown,
-    grammar::{self, Scheme},
+    grammar::{self, Grammar},
     guard::{Limit, limit_error, limits},
 };
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -36,7 +36,7 @@ impl Row {
         text + size_of::<Row>() + size_of::<(u64, usize)>()
     }
 
-    fn into_finding(self, scheme: Scheme) -> Result<Finding, Error> {
+    fn into_finding(self, versions: Grammar) -> Result<Finding, Error> {
         let package = match self.package.parse() {
             Ok(package) => package,
             Err(error) => return Err(self.refused(error)),
@@ -44,7 +44,7 @@ impl Row {
         let texts = grammar::vulnerability(&self.vulnerability)
             .and_then(|()| grammar::installed(&self.installed))
             .and_then(|()| self.severity.as_deref().map_or(Ok(()), grammar::severity))
-            .and_then(|()| grammar::fixed(&self.fixed, scheme));
+            .and_then(|()| grammar::fixed(&self.fixed, versions));
         match texts {
             Err(why) => Err(self.refused(why)),
             Ok(fixed) => Ok(Finding {
@@ -187,9 +187,9 @@ impl Collected {
         let mut findings = Findings { subject: self.subject, os: Vec::new(), other: self.other };
         let report_family = findings.subject.os_family.clone().unwrap_or_default();
         for (family, rows) in self.os {
-            let scheme = Scheme::of(family.as_deref().filter(|f| !f.is_empty()).unwrap_or(&report_family));
+            let versions = Grammar::of(family.as_deref().filter(|f| !f.is_empty()).unwrap_or(&report_family));
             for row in rows.into_rows() {
-                findings.os.push(row.into_finding(scheme)?);
+                findings.os.push(row.into_finding(versions)?);
             }
         }
         Ok(findings)

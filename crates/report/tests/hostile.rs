@@ -183,13 +183,26 @@ fn r6_fixed_versions_follow_the_grammar_of_the_distribution() {
     ] {
         assert_eq!(trivy(with("a", fixed, "debian")).unwrap().os[0].fixed, expected);
     }
-    assert!(refused(with("a", "$(id)", "alpine")).contains("invalid version \"$(id)\""));
-    assert_eq!(trivy(with("a", "1.2.3_p1-r0", "alpine")).unwrap().os[0].fixed, ["1.2.3_p1-r0"]);
+    for (family, valid, invalid, scheme) in [
+        ("alpine", "1.2.3_p1-r0", "1:1.2-r0", "apk "),
+        ("wolfi", "3.1.4-r5", "3.1.4-5", "apk "),
+        ("rocky", "1:3.0.7-27.el9_4^git", "1-2-3", "RPM "),
+        ("opensuse.leap", "4.4.0-150600.3.4.1", "4.4.0-1:2", "RPM "),
+        ("archlinux", "1:2.39+r52+gf8e4623421-1", "1:2.39-1-1", "pacman "),
+        ("an unknown one", "1.2.3_p1-r0", ">=1.0", ""),
+    ] {
+        assert_eq!(trivy(with("a", valid, family)).unwrap().os[0].fixed, [valid], "{family}");
+        for text in [invalid, "$(id)", "1.0; reboot", "--help"] {
+            let error = refused(with("a", text, family));
+            assert!(error.contains(&format!("invalid {scheme}version \"{text}\"")), "{family}: {error}");
+        }
+    }
 }
 
 #[test]
 fn the_family_of_the_report_counts_where_the_result_gives_none() {
     let text = with("a", "1.0_1", "debian").replace(r#""Type":"debian","#, "");
     assert!(refused(&text).contains("invalid Debian version"));
-    assert!(trivy(text.replace("debian", "alpine")).is_ok());
+    assert!(trivy(text.replace("debian", "rocky")).is_ok());
+    assert!(refused(text.replace("debian", "alpine")).contains("invalid apk version"));
 }
