@@ -21,6 +21,7 @@ pub mod image_reader;
 pub mod mirror;
 pub mod probe;
 pub mod registry;
+pub mod rpm;
 pub mod scan;
 pub mod schema;
 pub mod syft;
