@@ -1,15 +1,16 @@
 //! One image to patch or to plan for: everything that can be checked is checked first, then the line is run.
 
 use crate::{
-    args::{EngineChoice, RunArgs, SubjectArgs, TargetArgs},
+    args::{EngineChoice, PackageArgs, RunArgs, SubjectArgs, TargetArgs},
     error::Failure,
     exit::Kind,
     findings::{self, Scanner},
-    host, output,
+    host, output, repositories,
     settings::{Certificates, Settings, absolute},
     stop::Stop,
     stored_source::StoredFirst,
     target::{Delivery, delivery},
+    tooling::ToolingImages,
     ui::{Progress, Style, paint::Paint},
     wiring,
     work_folder::WorkFolder,
@@ -38,6 +39,8 @@ type Events = Arc<dyn Fn(Event) + Send + Sync>;
 pub struct Wanted<'a> {
     /// What to look at.
     pub subject: &'a SubjectArgs,
+    /// Which packages, and where they come from.
+    pub packages: &'a PackageArgs,
     /// How to run.
     pub run: &'a RunArgs,
     /// Where to; `None` stops after the plan.
@@ -50,6 +53,7 @@ pub struct Wanted<'a> {
 pub struct Job<'a> {
     settings: &'a Settings,
     subject: &'a SubjectArgs,
+    packages: &'a PackageArgs,
     run: &'a RunArgs,
     vex: Option<&'a Path>,
     name: &'a str,
@@ -70,6 +74,10 @@ impl<'a> Job<'a> {
         let address: Address = name.parse().map_err(Failure::from)?;
         let deliver = |target: &TargetArgs| delivery(&address, target).map(|d| (d, target.overwrite));
         let delivery = wanted.target.map(deliver).transpose()?;
+        let tooling = wanted.packages.tooling_image.as_deref();
+        tooling
+            .map_or(Ok(()), |image| image.parse::<Address>().map(drop))
+            .map_err(|error| Failure::from(error).about("--tooling-image is no image".to_owned()))?;
         let scanner = Scanner::find(&subject.scanner, settings.search_path.as_ref())?;
         let report = subject.report.as_deref();
         report.map_or(Ok(()), findings::check)?;
@@ -81,6 +89,7 @@ impl<'a> Job<'a> {
             vex: wanted.vex,
             settings,
             subject,
+            packages: wanted.packages,
             run,
             name,
             address,
@@ -149,7 +158,9 @@ impl<'a> Job<'a> {
         let findings = self.findings(stop).await?;
         let store = Arc::new(host::open_store(self.settings, mode)?);
         let folder = self.folder(&store)?;
-        let connections = wiring::connections(self.settings, &self.certificates, &self.run.plain_http)?;
+        let client = wiring::client(self.settings, &self.certificates)?;
+        let connections = wiring::connections(client.clone(), self.settings, &self.run.plain_http)?;
+        let connections = Arc::new(connections);
         let source = connections.source(&self.address).await;
         let source = source.map_err(|e| {
             Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
@@ -162,21 +173,39 @@ impl<'a> Job<'a> {
             }
             None => None,
         };
-        let engine = Arc::new(Embedded::new(self.engine_options(store, mode)));
+        let engine = Arc::new(Embedded::new(self.engine_options(store.clone(), mode)));
         let request = Request {
             name: self.name.to_owned(),
             source,
             platform: oci::Platform::host(),
             findings,
-            policy: plan::Policy {
-                allow_mismatch: self.subject.allow_mismatch,
-                ignore_errors: self.subject.ignore_errors,
-            },
+            policy: self.policy(),
             target,
+            repositories: patch::Repositories {
+                client,
+                store: store.clone(),
+                operator_hosts: self.hosts.clone(),
+                allow_archived: self.packages.allow_archived,
+                files: self.packages.repositories.as_deref().map(repositories::read).transpose()?,
+            },
+            tooling: patch::Tooling {
+                reference: self.packages.tooling_image.clone(),
+                images: Arc::new(ToolingImages { connections, store }),
+            },
             settings: self.line_settings(folder.path()),
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };
         Ok(patcher.patch(request).await?)
+    }
+
+    fn policy(&self) -> plan::Policy {
+        plan::Policy {
+            allow_mismatch: self.subject.allow_mismatch,
+            ignore_errors: self.subject.ignore_errors,
+            allow_removals: self.packages.allow_removals,
+            security_only: self.packages.security_only,
+            skip_scripts: self.packages.skip_scripts,
+        }
     }
 
     async fn findings(&self, stop: &Stop) -> Result<Option<Findings>, Failure> {

@@ -22,20 +22,24 @@ const CREDENTIALS_BYTES_MAX: u64 = 1 << 20;
 /// `copa/0.1.0`
 const USER_AGENT: &str = concat!("copa/", env!("CARGO_PKG_VERSION"));
 
-/// Ways to registries.
-pub fn connections(
-    settings: &Settings,
-    certificates: &Certificates,
-    plain_http: &[String],
-) -> Result<Connections, Failure> {
+/// What asks registries and package repositories.
+pub fn client(settings: &Settings, certificates: &Certificates) -> Result<Client, Failure> {
     let options = ClientOptions {
         user_agent: USER_AGENT.to_owned(),
         proxy: settings.proxy.clone(),
         ca_pem: certificates.user.clone(),
         ..ClientOptions::default()
     };
-    let client = Client::new(options)
-        .map_err(|e| Failure::of(Kind::Usage, &e).hint("check --ca-cert and the proxy variables"))?;
+    Client::new(options)
+        .map_err(|e| Failure::of(Kind::Usage, &e).hint("check --ca-cert and the proxy variables"))
+}
+
+/// Ways to registries.
+pub fn connections(
+    client: Client,
+    settings: &Settings,
+    plain_http: &[String],
+) -> Result<Connections, Failure> {
     Ok(Connections::new(client, credentials(settings)?, plain_http.to_vec()))
 }
 

@@ -35,6 +35,18 @@ pub enum Error {
         #[source]
         source: engine::Error,
     },
+    /// Packages could not be resolved or had.
+    #[error("cannot get packages from the repositories")]
+    Repository(#[source] Box<repository::Error>),
+    /// The image whose tools are needed could not be had.
+    #[error("cannot get the tooling image {reference}")]
+    Tooling {
+        /// Which.
+        reference: String,
+        /// What the endpoint said.
+        #[source]
+        source: endpoint::Error,
+    },
     /// The package tool did not do what was asked: findings stay, packages were removed or downgraded.
     #[error("{what}")]
     Packages {

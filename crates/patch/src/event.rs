@@ -10,7 +10,9 @@ pub enum Phase {
     Pull,
     /// Installed packages are read and the plan is made.
     Plan,
-    /// The package tool runs in the sandbox.
+    /// The image with the package tools is resolved and pulled, where the image has none of its own.
+    Tooling,
+    /// The package tool runs in the sandbox, or packages are fetched and unpacked.
     Run,
     /// What changed is checked against the package database and made a layer.
     Pack,
@@ -25,6 +27,7 @@ impl Phase {
             Phase::Resolve => "Resolving image",
             Phase::Pull => "Pulling layers",
             Phase::Plan => "Planning",
+            Phase::Tooling => "Getting package tools",
             Phase::Run => "Patching packages",
             Phase::Pack => "Packing patch layer",
             Phase::Deliver => "Delivering image",

@@ -15,9 +15,11 @@ pub mod lineage;
 mod observe;
 mod record;
 pub mod result;
+mod strategy;
 
 pub use answer::Answer;
 pub use error::{Error, Failed};
 pub use event::{Event, Phase};
 pub use line::{Patcher, Request, Settings, Target};
 pub use result::ResultDocument;
+pub use strategy::{Repositories, Tooling, ToolingImages};

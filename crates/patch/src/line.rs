@@ -7,9 +7,9 @@ use crate::{
     observe::{Counted, Downloads, Observed, observe},
     record,
     result::{ImageRecord, PatchedRecord, ResultDocument, Status},
+    strategy::{self, Ran, Repositories, Tooling},
 };
 use engine::{CancellationToken, Context, Engine, Exclusion, OpenRequest, Root, Run};
-use inventory::Inventory;
 use layer::{EntryPath, PackOptions, Packed};
 use oci::Image;
 use plan::{Plan, Scope, Settled};
@@ -47,6 +47,10 @@ pub struct Request {
     pub policy: plan::Policy,
     /// Where the patched image goes; `None` stops after the plan.
     pub target: Option<Target>,
+    /// How package repositories are reached, for images without a package tool.
+    pub repositories: Repositories,
+    /// Where tools come from, for images that have none and need some.
+    pub tooling: Tooling,
     /// Everything else.
     pub settings: Settings,
 }
@@ -79,15 +83,15 @@ pub struct Settings {
 }
 
 /// What is known once the image has been looked at.
-struct Subject {
-    image: Image,
+pub(crate) struct Subject {
+    pub(crate) image: Image,
     /// Digest of what its name leads to: of the index it was chosen from, where there is one.
     name_digest: oci::Digest,
     /// Those of its entry in the index it was chosen from.
     annotations: BTreeMap<String, String>,
     origin: Origin,
-    root: Box<dyn Root>,
-    observed: Observed,
+    pub(crate) root: Box<dyn Root>,
+    pub(crate) observed: Observed,
 }
 
 impl Patcher {
@@ -117,7 +121,7 @@ impl Patcher {
             document.status = if nothing { Status::UpToDate } else { Status::Planned };
             return Ok((plan.left_out, subject));
         }
-        let (run, exclusions) = self.run(request, &mut subject, &plan, document).await?;
+        let Ran { run, exclusions } = self.run(request, &mut subject, &plan, document).await?;
         let settled = self.judge(request, &subject, (&plan, &run), document)?;
         if document.packages.is_empty() {
             document.status = Status::UpToDate;
@@ -155,7 +159,8 @@ impl Patcher {
         let opened = async { self.engine.open(open, &context).await.map_err(|e| self.engine_error(e)) };
         let root = self.timed(Phase::Pull, document, opened).await?;
         document.counters.base_bytes_downloaded = downloads.bytes();
-        let observed = observe(root.tree(), &request.name, self.engine.name())?;
+        let observed = observe(root.tree(), request, self.engine.name())?;
+        document.strategy = strategy::word(observed.facts.strategy).to_owned();
         let os = &observed.facts.inventory.os;
         document.image = ImageRecord {
             name: request.name.clone(),
@@ -188,37 +193,6 @@ impl Patcher {
         }
     }
 
-    /// Lets the image's package tool do the plan.
-    async fn run(
-        &self,
-        request: &Request,
-        subject: &mut Subject,
-        plan: &Plan,
-        document: &mut ResultDocument,
-    ) -> Result<(Run, Vec<Exclusion>), Error> {
-        let settings = adapter::Settings {
-            proxy_url: self.engine.proxy_url(),
-            ca_certificates: request.settings.ca_certificates.clone(),
-            policy: request.policy.clone(),
-        };
-        let Observed { adapter, facts, .. } = &subject.observed;
-        let recipe = adapter
-            .recipe(plan, facts, &settings)
-            .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
-        let context = self.context();
-        let root = &mut subject.root;
-        let running = async { root.run(&recipe, &context).await.map_err(|e| self.engine_error(e)) };
-        let run = self.timed(Phase::Run, document, running).await?;
-        document.steps = record::steps(&run.steps);
-        document.fetches = record::fetches(&run.fetches);
-        document.counters.index_fetches = record::index_fetches(&run.fetches);
-        document.counters.fsync_in_sandbox = run.syncs_suppressed.then_some(0);
-        adapter
-            .judge_steps(&run.steps)
-            .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
-        Ok((run, recipe.exclusions))
-    }
-
     /// Compares the package database before and after: outcomes, changes, and what must not have happened.
     fn judge(
         &self,
@@ -227,11 +201,8 @@ impl Patcher {
         (plan, run): (&Plan, &Run),
         document: &mut ResultDocument,
     ) -> Result<Vec<Settled>, Error> {
-        let Observed { adapter, facts, .. } = &subject.observed;
-        let after: Inventory = adapter
-            .after(facts, &run.evidence)
-            .map_err(|source| Error::After { name: request.name.clone(), source })?;
-        let before = &facts.inventory;
+        let after = self.inventory_after(request, subject, run)?;
+        let before = &subject.observed.facts.inventory;
         document.packages = record::packages(&plan::upgrades(before, &after));
         let settled = plan::settle(plan, before, &after, failed_step(run).as_deref());
         document.findings = record::findings(&settled);
@@ -349,25 +320,25 @@ impl Patcher {
         }
     }
 
-    fn warn(&self, text: String, document: &mut ResultDocument) {
+    pub(crate) fn warn(&self, text: String, document: &mut ResultDocument) {
         (self.events)(Event::Warning(text.clone()));
         document.notes.push(text);
     }
 
-    fn engine_error(&self, source: engine::Error) -> Error {
+    pub(crate) fn engine_error(&self, source: engine::Error) -> Error {
         match source {
             engine::Error::Cancelled => Error::Cancelled,
             source => Error::Engine { engine: self.engine.name(), source },
         }
     }
 
-    fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         let events = self.events.clone();
         Context { events: Arc::new(move |e| events(Event::Engine(e))), cancel: self.cancel.clone() }
     }
 
     /// Runs one phase: told at both ends, timed, and not begun once cancelled. One that came to its end has done what it did.
-    async fn timed<T>(
+    pub(crate) async fn timed<T>(
         &self,
         phase: Phase,
         document: &mut ResultDocument,
@@ -457,7 +428,7 @@ fn unmet(settled: &[Settled]) -> Vec<String> {
     settled.iter().filter_map(line).collect()
 }
 
-fn layer_error(error: layer::Error) -> Error {
+pub(crate) fn layer_error(error: layer::Error) -> Error {
     match error {
         layer::Error::Cancelled => Error::Cancelled,
         other => Error::Layer(other),

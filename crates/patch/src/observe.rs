@@ -1,8 +1,9 @@
 //! Reads what must be known of an image before planning: distribution, adapter, facts. And counts what is asked of the base:
 //! bytes downloaded, directories listed.
 
-use crate::Error;
-use adapter::{Adapter, Facts};
+use crate::{Error, Request};
+use adapter::{Adapter, Facts, Strategy};
+use engine::Evidence;
 use inventory::family::Family;
 use layer::{Entry, EntryPath, Tree};
 use std::{
@@ -22,8 +23,8 @@ pub(crate) struct Observed {
 }
 
 /// Reads os-release, chooses the adapter, and lets it read its facts.
-pub(crate) fn observe(tree: &dyn Tree, name: &str, engine: &'static str) -> Result<Observed, Error> {
-    let adapter_error = |source| Error::Adapter { name: name.to_owned(), source };
+pub(crate) fn observe(tree: &dyn Tree, request: &Request, engine: &'static str) -> Result<Observed, Error> {
+    let adapter_error = |source| Error::Adapter { name: request.name.clone(), source };
     let engine_error = |source| Error::Engine { engine, source };
     let os_files = engine::collect(tree, &adapter::os_looks()).map_err(engine_error)?;
     let os = adapter::os_release(&os_files).map_err(adapter_error)?;
@@ -31,8 +32,42 @@ pub(crate) fn observe(tree: &dyn Tree, name: &str, engine: &'static str) -> Resu
     let unknown = || adapter_error(adapter::Error::Unsupported("an unknown distribution".to_owned()));
     let (family, _) = Family::of(&os).ok_or_else(unknown)?;
     let evidence = engine::collect(tree, &adapter.looks()).map_err(engine_error)?;
-    let facts = adapter.facts(os, &evidence).map_err(adapter_error)?;
+    let mut facts = adapter.facts(os.clone(), &evidence).map_err(adapter_error)?;
+    if let Some(files) = &request.repositories.files {
+        facts = match facts.strategy {
+            Strategy::InPlace => return Err(adapter_error(own_tool())),
+            Strategy::Outside | Strategy::Unpacked => {
+                adapter.facts(os, &replaced(evidence, files)).map_err(adapter_error)?
+            }
+        };
+    }
     Ok(Observed { family, adapter, facts })
+}
+
+/// Where images keep what package repositories they use.
+const CONFIGURATION: [&str; 8] = [
+    "/etc/apt/sources.list",
+    "/etc/apt/sources.list.d/",
+    "/etc/apt/mirrors/",
+    "/etc/apt/preferences",
+    "/etc/apk/repositories",
+    "/etc/yum.repos.d/",
+    "/etc/zypp/repos.d/",
+    "/etc/tdnf/",
+];
+
+fn own_tool() -> adapter::Error {
+    adapter::Error::State(
+        "the image has its own package tool, which reads its own repository configuration and no other"
+            .to_owned(),
+    )
+}
+
+/// The evidence with other repository configuration in place of the image's own. Keys come beside those of the image.
+fn replaced(evidence: Evidence, files: &Evidence) -> Evidence {
+    let own = |path: &str| CONFIGURATION.iter().any(|at| path.starts_with(at));
+    let rest = evidence.into_iter().filter(|(path, _)| !own(path));
+    rest.chain(files.clone()).collect()
 }
 
 /// A tree that counts how often a directory of it is listed: packing must look the base up by path, never walk it.

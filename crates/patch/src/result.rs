@@ -40,6 +40,15 @@ pub struct ResultDocument {
     pub not_considered: BTreeMap<String, u64>,
     /// The engine that ran.
     pub engine: String,
+    /// `in-place` (the image's own package tool), `outside` (one of another image), `unpacked` (no program was run).
+    /// Empty where the image was not looked at.
+    pub strategy: String,
+    /// The image whose tools worked on this one, where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tooling: Option<ToolingRecord>,
+    /// The package indexes that packages were chosen from, where they were unpacked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexRecord>,
     /// The steps that ran in the image.
     pub steps: Vec<StepRecord>,
     /// Every request that left the sandbox or was refused.
@@ -198,6 +207,33 @@ pub struct StepRecord {
     pub exit: Option<i32>,
     /// Milliseconds.
     pub took_ms: u64,
+}
+
+/// An image whose tools were used.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolingRecord {
+    /// As it was asked for.
+    pub reference: String,
+    /// Digest of what the name led to.
+    pub digest: String,
+    /// Digest of the manifest for the platform.
+    pub manifest_digest: String,
+}
+
+/// One package index.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexRecord {
+    /// URL of its signed head.
+    pub url: String,
+    /// Digest of that head.
+    pub digest: String,
+    /// Fingerprint of the key that signed it; absent where the image's own configuration trusts it unsigned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub date: i64,
 }
 
 /// One request of the sandbox.

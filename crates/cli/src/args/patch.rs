@@ -1,6 +1,9 @@
 //! `copa patch`.
 
-use super::run::{OutputArgs, RunArgs, SubjectArgs};
+use super::{
+    packages::PackageArgs,
+    run::{OutputArgs, RunArgs, SubjectArgs},
+};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -34,6 +37,9 @@ pub struct PatchArgs {
     /// Where to.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Which packages, and where they come from.
+    #[command(flatten)]
+    pub packages: PackageArgs,
     /// How to run.
     #[command(flatten)]
     pub run: RunArgs,

@@ -1,6 +1,9 @@
 //! `copa plan`.
 
-use super::run::{OutputArgs, RunArgs, SubjectArgs};
+use super::{
+    packages::PackageArgs,
+    run::{OutputArgs, RunArgs, SubjectArgs},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +20,9 @@ pub struct PlanArgs {
     /// What to look at.
     #[command(flatten)]
     pub subject: SubjectArgs,
+    /// Which packages, and where they come from.
+    #[command(flatten)]
+    pub packages: PackageArgs,
     /// How to run.
     #[command(flatten)]
     pub run: RunArgs,

@@ -24,6 +24,7 @@ const UNMET: [&str; 2] = ["failed", "repository-behind"];
 pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failure> {
     let wanted = Wanted {
         subject: &args.subject,
+        packages: &args.packages,
         run: &args.run,
         target: (!args.target.dry_run).then_some(&args.target),
         vex: args.vex.output.as_deref(),
@@ -33,7 +34,8 @@ pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failur
 
 /// Stops after the plan.
 pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<exit::Code, Failure> {
-    let wanted = Wanted { subject: &args.subject, run: &args.run, target: None, vex: None };
+    let wanted =
+        Wanted { subject: &args.subject, packages: &args.packages, run: &args.run, target: None, vex: None };
     carry_out(&wanted, &args.output, settings)
 }
 

@@ -1,7 +1,7 @@
 //! Each room's errors sorted: whose fault it is, which decides the exit code, and what to do. Every match is exhaustive, so
 //! that a new error has to be placed by a human.
 
-use super::Failure;
+use super::{Failure, repository::repository};
 use crate::exit::Kind;
 use engine::{Fetch, FetchKind};
 use std::error::Error as StdError;
@@ -66,6 +66,8 @@ impl From<patch::Error> for Failure {
             E::Source { source, .. } => endpoint(source, Kind::Source),
             E::Adapter { source, .. } => adapter(source),
             E::Plan(source) => plan(source),
+            E::Repository(source) => repository(source),
+            E::Tooling { source, .. } => tooling(source),
             E::Engine { source, .. } => return Failure::of(Kind::Internal, &error).engine(source),
             E::Packages { .. } => (
                 Kind::Packages,
@@ -88,23 +90,38 @@ impl From<patch::Error> for Failure {
     }
 }
 
-type Sorted = (Kind, Option<String>);
+pub(super) type Sorted = (Kind, Option<String>);
 
-fn hint(text: &str) -> Option<String> {
+pub(super) fn hint(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
 fn adapter(error: &adapter::Error) -> Sorted {
     match error {
-        adapter::Error::Unsupported(_) => (Kind::Image, hint("Debian and Ubuntu images can be patched")),
+        adapter::Error::Unsupported(_) => {
+            (Kind::Image, hint("docs/guides/distributions.md lists what can be patched"))
+        }
         adapter::Error::Database { .. } => {
             (Kind::Image, hint("the image's package database must be repaired first"))
         }
         adapter::Error::State(_) => (Kind::Image, None),
+        adapter::Error::Scripts(_) => {
+            (Kind::Packages, hint("--skip-scripts unpacks them all the same, without running anything"))
+        }
+        adapter::Error::Package { .. } => (Kind::Packages, None),
         adapter::Error::Repositories { .. } => (
             Kind::Packages,
             hint("check network and proxy; a mirror on a private address needs --allow-host"),
         ),
+    }
+}
+
+fn tooling(error: &endpoint::Error) -> Sorted {
+    match endpoint(error, Kind::Source) {
+        (Kind::Source, None) => {
+            (Kind::Source, hint("--tooling-image names another image with the package tool"))
+        }
+        sorted => sorted,
     }
 }
 
@@ -119,7 +136,7 @@ fn plan(error: &plan::Error) -> Sorted {
     }
 }
 
-fn layer(error: &layer::Error) -> Sorted {
+pub(super) fn layer(error: &layer::Error) -> Sorted {
     match error {
         layer::Error::Verification(_) | layer::Error::Malformed { .. } | layer::Error::Entry { .. } => {
             (Kind::Image, None)
@@ -136,7 +153,7 @@ fn image(error: &oci::Error) -> Sorted {
     }
 }
 
-fn io(error: &std::io::Error) -> Option<String> {
+pub(super) fn io(error: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind as E;
     match error.kind() {
         E::StorageFull | E::QuotaExceeded => {
@@ -177,7 +194,7 @@ impl From<store::Error> for Failure {
     }
 }
 
-fn store(error: &store::Error) -> Sorted {
+pub(super) fn store(error: &store::Error) -> Sorted {
     match error {
         store::Error::Unsafe { .. } => {
             (Kind::Internal, hint("--cache-dir chooses another folder for the cache"))
@@ -233,6 +250,10 @@ fn registry(error: &registry::Error, side: Kind) -> Sorted {
         E::Corrupt { .. } | E::Image { .. } => (Kind::Image, None),
         E::Protocol { .. } | E::BlobUnknown { .. } => (side, None),
     }
+}
+
+pub(super) fn fetch(error: &fetch::client::Error, side: Kind) -> Sorted {
+    (side, http(error))
 }
 
 fn http(error: &fetch::client::Error) -> Option<String> {
@@ -380,7 +401,7 @@ mod tests {
             (
                 patch::Error::Adapter { name: "a".into(), source: unsupported },
                 Kind::Image,
-                "Debian and Ubuntu",
+                "distributions.md",
             ),
         ] {
             let failure = Failure::from(error);

@@ -67,7 +67,12 @@ async fn run(root: &mut dyn Root) -> (Run, Vec<Exclusion>) {
     let os = adapter::os_release(&engine::collect(root.tree(), &adapter::os_looks()).unwrap()).unwrap();
     let adapter = adapter::choose(&os).unwrap();
     let facts = adapter.facts(os, &engine::collect(root.tree(), &adapter.looks()).unwrap()).unwrap();
-    let plan = Plan { scope: Scope::UpdateAll, left_out: Vec::new(), excluded: Default::default(), notes: Vec::new() };
+    let plan = Plan {
+        scope: Scope::UpdateAll,
+        left_out: Vec::new(),
+        excluded: Default::default(),
+        notes: Vec::new(),
+    };
     let settings =
         adapter::Settings { proxy_url: Some("http://127.0.0.1:3128".to_owned()), ..Default::default() };
     let recipe = adapter.recipe(&plan, &facts, &settings).unwrap();
