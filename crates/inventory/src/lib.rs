@@ -6,6 +6,7 @@ pub mod apt_states;
 pub mod dpkg;
 pub mod family;
 pub mod os_release;
+pub mod pacman;
 mod printable;
 pub mod rpm;
 
