@@ -8,6 +8,8 @@ pub mod contents;
 #[cfg(test)]
 mod damage;
 pub mod header;
+pub mod locations;
+pub mod manifest;
 mod ndb;
 mod package;
 mod sqlite;
@@ -122,6 +124,10 @@ const HOT_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 fn corrupt(why: impl std::fmt::Display) -> Error {
     Error::Malformed(format!("the rpm database is corrupt: {why}"))
+}
+
+fn corrupt_manifest(why: impl std::fmt::Display) -> Error {
+    Error::Malformed(format!("the list of the image's packages is corrupt: {why}"))
 }
 
 fn newer(format: &str) -> Error {

@@ -46,14 +46,22 @@ pub(super) struct Reading {
 impl Reading {
     /// Adds the package of a header. One that cannot be read is noted.
     pub(super) fn add(&mut self, blob: &[u8]) -> Result<(), Error> {
+        let header = Header::parse(blob);
+        self.add_draft(header.as_ref().map_err(Error::clone).and_then(Draft::of))
+    }
+
+    /// Adds a package. One that is not in order is noted, a public key is left out.
+    pub(super) fn add_draft(&mut self, draft: Result<Draft<'_>, Error>) -> Result<(), Error> {
         self.records += 1;
         if self.records > PACKAGES_MAX {
             return Err(corrupt(format!("more than {PACKAGES_MAX} packages")));
         }
-        match Header::parse(blob).and_then(|header| package(&header)) {
-            Ok(Some(package)) => self.keep(package),
-            Ok(None) => {}
-            Err(why) => self.leave_out(&why),
+        match draft {
+            Ok(draft) if draft.name == PUBLIC_KEY => {}
+            draft => match draft.and_then(|draft| draft.package()) {
+                Ok(package) => self.keep(package),
+                Err(why) => self.leave_out(&why),
+            },
         }
         Ok(())
     }
@@ -106,60 +114,80 @@ fn doubles(packages: &[Package]) -> Vec<String> {
     several.map(|((name, _), count)| format!("{name} is installed in {count} versions at once")).collect()
 }
 
-/// The package of a header; none for a public key.
-fn package(header: &Header<'_>) -> Result<Option<Package>, Error> {
-    let name = text(header, Tag::NAME, "name")?;
-    if name == PUBLIC_KEY {
-        return Ok(None);
-    }
-    let name: PackageName = name.parse().map_err(|e| Error::Malformed(format!("{e}")))?;
-    let within = |e: Error| Error::Malformed(format!("{name}: {e}"));
-    let version = evr(header).map_err(within)?;
-    let architecture = text(header, Tag::ARCH, "architecture").map_err(within)?;
-    if !architecture.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err(within(Error::Malformed(format!(
-            "invalid architecture \"{}\"",
-            printable(architecture)
-        ))));
-    }
-    let (source, source_version) = match header.text(Tag::SOURCE_RPM).map_err(within)?.and_then(source) {
-        Some((source, version)) => (printable(source), printable(&version)),
-        None => (name.to_string(), version.clone()),
-    };
-    Ok(Some(Package {
-        architecture: architecture.to_owned(),
-        source,
-        source_version,
-        held: false,
-        state: PackageState::Installed,
-        essential: false,
-        multi_arch_same: true,
-        install_only: is_install_only(header).map_err(within)?,
-        version,
-        name,
-    }))
+/// What is said of a package, not yet looked at.
+pub(super) struct Draft<'a> {
+    pub name: &'a str,
+    pub epoch: u64,
+    pub version: &'a str,
+    pub release: &'a str,
+    pub architecture: &'a str,
+    /// The file name of the source package.
+    pub source_file: Option<&'a str>,
+    /// None where only the name can tell.
+    pub install_only: Option<bool>,
 }
 
-/// A text that a package must have.
-fn text<'a>(header: &Header<'a>, tag: Tag, what: &str) -> Result<&'a str, Error> {
-    let text = header.text(tag)?.filter(|text| !text.is_empty() && text.len() <= VALUE_BYTES_MAX);
-    text.ok_or_else(|| Error::Malformed(format!("no {what}")))
-}
+impl<'a> Draft<'a> {
+    fn of(header: &Header<'a>) -> Result<Draft<'a>, Error> {
+        let name = header.text(Tag::NAME)?.ok_or_else(|| Error::Malformed("no package name".into()))?;
+        let within = |e: Error| Error::Malformed(format!("{}: {e}", printable(name)));
+        let text = |tag| header.text(tag).map(Option::unwrap_or_default).map_err(within);
+        Ok(Draft {
+            name,
+            epoch: header.number(Tag::EPOCH).map_err(within)?.unwrap_or(0),
+            version: text(Tag::VERSION)?,
+            release: text(Tag::RELEASE)?,
+            architecture: text(Tag::ARCH)?,
+            source_file: header.text(Tag::SOURCE_RPM).map_err(within)?,
+            install_only: Some(header.texts(Tag::PROVIDE_NAME).map_err(within)?.any(is_install_only)),
+        })
+    }
 
-/// `[epoch:]version-release`; an epoch of 0 is the same as none and not written.
-fn evr(header: &Header<'_>) -> Result<String, Error> {
-    let part = |tag, what: &str| {
-        let text = text(header, tag, what)?;
-        let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'-' | b':' | b'/'));
-        plain
-            .then_some(text)
-            .ok_or_else(|| Error::Malformed(format!("invalid {what} \"{}\"", printable(text))))
-    };
-    let (version, release) = (part(Tag::VERSION, "version")?, part(Tag::RELEASE, "release")?);
-    Ok(match header.number(Tag::EPOCH)? {
-        None | Some(0) => format!("{version}-{release}"),
-        Some(epoch) => format!("{epoch}:{version}-{release}"),
-    })
+    fn package(&self) -> Result<Package, Error> {
+        let name: PackageName = self.name.parse().map_err(|e| Error::Malformed(format!("{e}")))?;
+        let version = self.evr()?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let architecture = self.checked("architecture", self.architecture, plain)?.to_owned();
+        let (source, source_version) = match self.source_file.and_then(source) {
+            Some((source, version)) => (printable(source), printable(&version)),
+            None => (name.to_string(), version.clone()),
+        };
+        Ok(Package {
+            version,
+            architecture,
+            source,
+            source_version,
+            held: false,
+            state: PackageState::Installed,
+            essential: false,
+            multi_arch_same: true,
+            install_only: self.install_only.unwrap_or_else(|| is_install_only(self.name.as_bytes())),
+            name,
+        })
+    }
+
+    /// `[epoch:]version-release`; an epoch of 0 is the same as none and not written.
+    fn evr(&self) -> Result<String, Error> {
+        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'-' | b':' | b'/');
+        let version = self.checked("version", self.version, plain)?;
+        let release = self.checked("release", self.release, plain)?;
+        Ok(match self.epoch {
+            0 => format!("{version}-{release}"),
+            epoch => format!("{epoch}:{version}-{release}"),
+        })
+    }
+
+    /// A text that a package must have, of these bytes only.
+    fn checked(&self, what: &str, text: &'a str, plain: fn(u8) -> bool) -> Result<&'a str, Error> {
+        let name = printable(self.name);
+        if text.is_empty() {
+            return Err(Error::Malformed(format!("{name} has no {what}")));
+        }
+        match text.len() <= VALUE_BYTES_MAX && text.bytes().all(plain) {
+            true => Ok(text),
+            false => Err(Error::Malformed(format!("{name} has an invalid {what} \"{}\"", printable(text)))),
+        }
+    }
 }
 
 /// Name and `version-release` of a source package from its file name (`glibc-2.34-60.el9.src.rpm`). Such names have no epoch.
@@ -173,11 +201,9 @@ fn source(file: &str) -> Option<(&str, String)> {
     whole.then(|| (name, format!("{version}-{release}")))
 }
 
-fn is_install_only(header: &Header<'_>) -> Result<bool, Error> {
-    let says = |provide: &[u8]| {
-        provide.starts_with(INSTALL_ONLY_PREFIX) || INSTALL_ONLY.iter().any(|name| name.as_bytes() == provide)
-    };
-    Ok(header.texts(Tag::PROVIDE_NAME)?.any(says))
+/// Whether a provide is that of a package whose versions are installed beside each other.
+fn is_install_only(provide: &[u8]) -> bool {
+    provide.starts_with(INSTALL_ONLY_PREFIX) || INSTALL_ONLY.iter().any(|name| name.as_bytes() == provide)
 }
 
 #[cfg(test)]
@@ -256,12 +282,12 @@ mod tests {
         let good = testing::package("glibc", (0, "2.34", "60.el9"), 0);
         for (bad, why) in [
             (tags(&[(Tag::NAME, Value::Text("--root=/"))]), "invalid package name"),
-            (tags(&[(Tag::VERSION, Value::Text("1-2"))]), "invalid version"),
-            (tags(&[(Tag::RELEASE, Value::Text("1\u{1b}[2J"))]), "invalid release"),
-            (tags(&[(Tag::VERSION, Value::Text(""))]), "no version"),
-            (tags(&[(Tag::ARCH, Value::Text("../x"))]), "invalid architecture"),
+            (tags(&[(Tag::VERSION, Value::Text("1-2"))]), "has an invalid version"),
+            (tags(&[(Tag::RELEASE, Value::Text("1\u{1b}[2J"))]), "has an invalid release"),
+            (tags(&[(Tag::VERSION, Value::Text(""))]), "has no version"),
+            (tags(&[(Tag::ARCH, Value::Text("../x"))]), "has an invalid architecture"),
             (tags(&[(Tag::EPOCH, Value::Text("1"))]), "is no number"),
-            (header(&[(Tag::NAME, Value::Text("a"))]), "no version"),
+            (header(&[(Tag::NAME, Value::Text("a"))]), "has no version"),
             (b"junk".to_vec(), "not an rpm header"),
         ] {
             let read = read(&[good.clone(), bad.clone(), good.clone()]).unwrap();
