@@ -1,7 +1,7 @@
 //! apk versions: grammar of `apk-package(5)` of apk-tools 3, order of its `apk version --test`.
 //!
-//! `number{.number}[letter]{_suffix[number]}[~hash][-rnumber]`. apk-tools 2 differs from 3 only among numbers that are
-//! written with several leading zeros. `tests/apk.rs` asks apk-tools' own code.
+//! `number{.number}[letter]{_suffix[number]}[~hash][-rnumber]`. apk-tools 2 sorts otherwise only among numbers behind a dot that
+//! all begin with a zero (`1.02` before `1.010`). `tests/judges` asks the code of apk-tools 3.
 
 use crate::{Scheme, written};
 use std::cmp::Ordering;
@@ -17,6 +17,13 @@ pub struct Version {
 written::written!(Version, Scheme::Apk);
 
 impl Version {
+    /// Whether this version has all parts of `other` at its beginning, as a dependency with `~` asks: `1.2.3-r4` begins with
+    /// `1.2`, but `1.23` does not.
+    pub fn begins_with(&self, other: &Version) -> bool {
+        let wanted = other.parts.strip_suffix(&[Part::End]).unwrap_or(&other.parts);
+        self.parts.starts_with(wanted)
+    }
+
     fn order(&self, other: &Version) -> Ordering {
         self.parts.cmp(&other.parts)
     }
@@ -205,6 +212,24 @@ mod tests {
         }
         assert_eq!(version("01.2"), version("1.2"));
         assert_ne!(version("1.2"), version("1.2-r0"));
+    }
+
+    #[test]
+    fn versions_begin_with_whole_parts() {
+        for (whole, start, expected) in [
+            ("1.2.3-r4", "1.2", true),
+            ("1.2.3-r4", "1.2.3-r4", true),
+            ("1.2_rc1", "1.2", true),
+            ("1.2b-r0", "1.2", true),
+            ("1.2~0fae", "1.2~0fae", true),
+            ("01.2", "1", true),
+            ("1.23", "1.2", false),
+            ("1.2", "1.2.0", false),
+            ("1.2~0fae", "1.2~0f", false),
+            ("1.2-r10", "1.2-r1", false),
+        ] {
+            assert_eq!(version(whole).begins_with(&version(start)), expected, "{whole} {start}");
+        }
     }
 
     #[test]

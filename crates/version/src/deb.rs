@@ -1,7 +1,7 @@
 //! Debian versions: grammar of Debian policy 5.6.12, order of `deb-version(7)`.
 //!
 //! The order is written out here because the crate at hand tells `1.` from `1.0`, which dpkg holds equal;
-//! `tests/dpkg.rs` asks dpkg itself.
+//! `tests/judges` asks dpkg itself.
 
 use crate::{Scheme, written};
 use std::cmp::Ordering;

@@ -2,7 +2,7 @@
 //!
 //! vercmp ignores the releases where one side has none, and finds no order among texts with separators at their end
 //! (`1.` is newer than `1..a`, which is newer than `1.1`, which is newer than `1.`). So that versions have one order,
-//! such texts are refused, and no release sorts before any; [`Version::vercmp`] is the rule for two. `tests/pacman.rs`
+//! such texts are refused, and no release sorts before any; [`Version::vercmp`] is the rule for two. `tests/judges`
 //! asks libalpm.
 
 use crate::{Scheme, written};

@@ -1,6 +1,6 @@
 //! RPM versions: `[epoch:]version[-release]` as rpm's manual on package versions has it, order of `rpmvercmp`.
 //!
-//! The order of the parts is that of the crate `rpm-version`; `tests/rpm.rs` asks rpm itself.
+//! The order of the parts is that of the crate `rpm-version`; `tests/judges` asks rpm itself.
 
 use crate::{Scheme, written};
 use rpm_version::Evr;
@@ -38,14 +38,22 @@ impl Version {
         Version { epoch: self.epoch.or(other.epoch), ..self }
     }
 
-    fn order(&self, other: &Version) -> Ordering {
-        // Only the crate's order is used: its equality is that of the texts.
-        let epochs = self.epoch.unwrap_or(0).cmp(&other.epoch.unwrap_or(0));
-        epochs.then_with(|| self.parts().cmp(&other.parts()))
+    /// As rpm compares the versions of dependencies: releases count only where both have one.
+    pub(crate) fn cmp_to_required(&self, required: &Version) -> Ordering {
+        match self.release().is_some() == required.release().is_some() {
+            true => self.cmp(required),
+            false => self.without_release(required),
+        }
     }
 
-    fn parts(&self) -> Evr<'_> {
-        Evr::new("", self.version(), self.release().unwrap_or_default())
+    fn without_release(&self, other: &Version) -> Ordering {
+        let epochs = self.epoch.unwrap_or(0).cmp(&other.epoch.unwrap_or(0));
+        epochs.then_with(|| compare(self.version(), other.version()))
+    }
+
+    fn order(&self, other: &Version) -> Ordering {
+        let releases = || compare(self.release().unwrap_or_default(), other.release().unwrap_or_default());
+        self.without_release(other).then_with(releases)
     }
 }
 
@@ -59,6 +67,11 @@ fn parse(text: &str) -> Result<Version, &'static str> {
         check_part(&text[end + 1..]).map_err(|_| "release is not a word of letters, digits and ._+~^")?;
     }
     Ok(Version { text: text.to_owned(), epoch, version: (start, end) })
+}
+
+/// Compares two version or release parts. Only the crate's order is used: its equality is that of the texts.
+fn compare(a: &str, b: &str) -> Ordering {
+    Evr::new("", a, "").cmp(&Evr::new("", b, ""))
 }
 
 /// What rpmbuild lets into a version or a release.

@@ -1,7 +1,7 @@
 //! The schemes, and a version of any of them.
 
 use crate::{VersionError, apk, deb, pacman, rpm};
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 /// Whose grammar and order a version follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -78,6 +78,16 @@ impl Version {
         }
     }
 
+    /// How this version stands to the one that a dependency names: unlike in the order of versions, rpm and pacman do not
+    /// compare releases where one side has none, so that `= 1.0` is met by `1.0-3`.
+    pub fn cmp_to_required(&self, required: &Version) -> Ordering {
+        match (self, required) {
+            (Version::Rpm(own), Version::Rpm(required)) => own.cmp_to_required(required),
+            (Version::Pacman(own), Version::Pacman(required)) => own.vercmp(required),
+            _ => self.cmp(required),
+        }
+    }
+
     /// The version as it was written.
     pub fn as_str(&self) -> &str {
         match self {
@@ -149,6 +159,25 @@ mod tests {
         assert_eq!(Scheme::Rpm.parse_bound("1.1", &installed).unwrap().to_string(), "1.1");
         assert_eq!(Scheme::Deb.parse_bound("1.1", &installed).unwrap(), Scheme::Deb.parse("1.1").unwrap());
         assert!(Scheme::Rpm.parse_bound("$(id)", &installed).is_err());
+    }
+
+    #[test]
+    fn a_dependency_is_met_whatever_the_release_where_it_names_none() {
+        for (scheme, version, required, expected) in [
+            (Scheme::Rpm, "1.0-3", "1.0", Ordering::Equal),
+            (Scheme::Rpm, "1.0", "1.0-3", Ordering::Equal),
+            (Scheme::Rpm, "1.0-3", "1.0-4", Ordering::Less),
+            (Scheme::Rpm, "1:1.0-3", "1.0", Ordering::Greater),
+            (Scheme::Rpm, "1.0-3", "0:1.0", Ordering::Equal),
+            (Scheme::Rpm, "1.0~rc1-3", "1.0", Ordering::Less),
+            (Scheme::Pacman, "1.0-3", "1.0", Ordering::Equal),
+            (Scheme::Pacman, "1.0-3", "1.0-4", Ordering::Less),
+            (Scheme::Deb, "1.0-3", "1.0", Ordering::Greater),
+            (Scheme::Apk, "1.0-r3", "1.0", Ordering::Greater),
+        ] {
+            let [own, named] = [version, required].map(|text| scheme.parse(text).unwrap());
+            assert_eq!(own.cmp_to_required(&named), expected, "{scheme} {version} {required}");
+        }
     }
 
     #[test]
