@@ -5,6 +5,7 @@
 //! Everything blocks; programs are run by argument vector; what is slow to make is kept under `.testkit` in the workspace.
 
 pub mod advisories;
+pub mod apk;
 pub mod app_image;
 pub mod apt_repository;
 pub mod changelogs;

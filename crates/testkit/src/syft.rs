@@ -7,6 +7,11 @@ use std::path::Path;
 
 /// Name and version of every dpkg package that `syft` finds in the image `tag` of a layout.
 pub fn packages(layout: &Path, tag: &str) -> Result<BTreeMap<String, String>, Error> {
+    packages_of(layout, tag, "deb")
+}
+
+/// Name and version of every package of one kind, as `syft` calls it: `deb`, `apk`, `rpm`, `alpm`.
+pub fn packages_of(layout: &Path, tag: &str, kind: &str) -> Result<BTreeMap<String, String>, Error> {
     let copy = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
     // syft wants a layout that holds one image.
     let (from, to) =
@@ -18,9 +23,9 @@ pub fn packages(layout: &Path, tag: &str) -> Result<BTreeMap<String, String>, Er
     let document: Value =
         serde_json::from_slice(&listing).map_err(|error| Error::malformed("syft's output", error))?;
     let artifacts = document["artifacts"].as_array().into_iter().flatten();
-    let debian = artifacts.filter(|artifact| artifact["type"] == "deb");
+    let wanted = artifacts.filter(|artifact| artifact["type"] == kind);
     let pair = |artifact: &Value| {
         Some((artifact["name"].as_str()?.to_owned(), artifact["version"].as_str()?.to_owned()))
     };
-    Ok(debian.filter_map(pair).collect())
+    Ok(wanted.filter_map(pair).collect())
 }
