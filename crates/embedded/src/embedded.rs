@@ -1,6 +1,11 @@
 //! The engine itself.
 
-use crate::{NAME, errors, opened::Opened, options::EngineOptions, proxy, ready};
+use crate::{
+    NAME, errors,
+    opened::{Opened, has_layers},
+    options::EngineOptions,
+    proxy, ready,
+};
 use async_trait::async_trait;
 use engine::{Context, Engine, Error, OpenRequest, Root};
 use std::sync::Arc;
@@ -28,16 +33,10 @@ impl Engine for Embedded {
     }
 
     async fn open(&self, request: OpenRequest, context: &Context) -> Result<Box<dyn Root>, Error> {
-        let image = request.image.descriptor.digest.to_string();
-        if request.image.layers.is_empty() || request.base_layers == 0 {
-            return Err(Error::Image {
-                item: image,
-                why: "has no layers, so there is nothing to patch".into(),
-            });
-        }
+        has_layers(&request)?;
         if request.base_layers > request.image.layers.len() {
             let why = format!("has no {} layers", request.base_layers);
-            return Err(Error::Image { item: image, why });
+            return Err(Error::Image { item: request.image.descriptor.digest.to_string(), why });
         }
         let layers = ready::all(&self.options, &request, context).await?;
         let opened = Opened::new(self.options.clone(), layers, request.base_layers);

@@ -45,6 +45,7 @@ pub(crate) fn whole(stack: &Stack) -> Result<Overlay, Error> {
 pub(crate) fn start(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> Result<Record, Error> {
     let folders = folders(&whole(stack)?).map_err(errors::of_layer)?;
     let folder = upper.changes().map_err(errors::of_setup)?;
+    start_tooling(stack, upper, cancel)?;
     let mut extractor = Extractor::new(folder, stack.options.store.flavor(), Limits::default(), cancel);
     for layer in &stack.earlier {
         extractor.changes(&mut DirChanges::new(layer.dir.clone())).map_err(errors::of_layer)?;
@@ -52,6 +53,19 @@ pub(crate) fn start(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> 
     extractor.changes(&mut Folders(folders)).map_err(errors::of_layer)?;
     let extracted = extractor.finish().map_err(errors::of_layer)?;
     if extracted.opaque_root { Err(hides_all()) } else { Ok(extracted.record) }
+}
+
+/// The same for a tooling image, where there is one. What its upper cannot hold is lost: nothing of it is kept.
+fn start_tooling(stack: &Stack, upper: &Upper, cancel: &dyn Fn() -> bool) -> Result<(), Error> {
+    if stack.tooling.is_empty() {
+        return Ok(());
+    }
+    let tooling = Overlay::new(topmost_first(&stack.tooling, None)).map_err(errors::of_layer)?;
+    let folder = upper.for_tooling().map_err(errors::of_setup)?;
+    let mut extractor = Extractor::new(folder, stack.options.store.flavor(), Limits::default(), cancel);
+    let folders = folders(&tooling).map_err(errors::of_layer)?;
+    extractor.changes(&mut Folders(folders)).map_err(errors::of_layer)?;
+    extractor.finish().map(drop).map_err(errors::of_layer)
 }
 
 /// What is said of an earlier patch that leaves nothing of the image.

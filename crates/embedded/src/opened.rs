@@ -1,10 +1,15 @@
 //! An opened image: its whole tree to read, and runs on top of its base.
 
 use crate::{
-    earlier, errors, held::Held, options::EngineOptions, ready::Layer, run::Attempt, supervise::Stop,
+    earlier, errors,
+    held::Held,
+    options::EngineOptions,
+    ready::{self, Layer},
+    run::Attempt,
+    supervise::Stop,
 };
 use async_trait::async_trait;
-use engine::{Context, Error, Recipe, Root, Run};
+use engine::{Context, Error, OpenRequest, Recipe, Root, Run};
 use layer::{Changes, LayerDir, Overlay, Tree};
 use std::{io, sync::Arc};
 use tokio::runtime::Handle;
@@ -13,9 +18,11 @@ use tokio::runtime::Handle;
 pub(crate) struct Opened {
     stack: Arc<Stack>,
     tree: Overlay,
+    tooling: Option<Overlay>,
 }
 
 /// What a run needs to know of it.
+#[derive(Clone)]
 pub(crate) struct Stack {
     /// How the engine is set up.
     pub options: Arc<EngineOptions>,
@@ -23,6 +30,8 @@ pub(crate) struct Stack {
     pub base: Vec<Layer>,
     /// Layers of an earlier patch, lowest first.
     pub earlier: Vec<Layer>,
+    /// Layers of the image in whose tree steps run, lowest first; none where they run in the image itself.
+    pub tooling: Vec<Layer>,
 }
 
 impl Opened {
@@ -34,7 +43,19 @@ impl Opened {
     ) -> Result<Self, layer::Error> {
         let tree = Overlay::new(topmost_first(&layers, None))?;
         let earlier = layers.split_off(base_layers);
-        Ok(Opened { stack: Arc::new(Stack { options, base: layers, earlier }), tree })
+        let stack = Stack { options, base: layers, earlier, tooling: Vec::new() };
+        Ok(Opened { stack: Arc::new(stack), tree, tooling: None })
+    }
+}
+
+/// Whether an image has anything at all.
+pub(crate) fn has_layers(request: &OpenRequest) -> Result<(), Error> {
+    match request.image.layers.is_empty() || request.base_layers == 0 {
+        false => Ok(()),
+        true => Err(Error::Image {
+            item: request.image.descriptor.digest.to_string(),
+            why: "has no layers, so there is nothing to patch".into(),
+        }),
     }
 }
 
@@ -56,6 +77,19 @@ impl Root for Opened {
 
     fn earlier(&self) -> Result<Option<Box<dyn Changes>>, Error> {
         earlier::changes(&self.stack)
+    }
+
+    async fn attach_tooling(&mut self, request: OpenRequest, context: &Context) -> Result<(), Error> {
+        has_layers(&request)?;
+        let layers = ready::all(&self.stack.options, &request, context).await?;
+        self.tooling = Some(Overlay::new(topmost_first(&layers, None)).map_err(errors::of_layer)?);
+        // Parts that were given out keep the stack that they are of.
+        Arc::make_mut(&mut self.stack).tooling = layers;
+        Ok(())
+    }
+
+    fn tooling(&self) -> Option<&dyn Tree> {
+        self.tooling.as_ref().map(|tree| tree as &dyn Tree)
     }
 
     async fn run(&mut self, recipe: &Recipe, context: &Context) -> Result<Run, Error> {

@@ -67,6 +67,13 @@ pub(crate) fn settle(
     Ok(())
 }
 
+/// What was told of the image, where steps saw it at [`engine::TARGET`]; what was told of their own tree is nobody's.
+pub(crate) fn of_target(owned: Vec<Owned>) -> Vec<Owned> {
+    let below =
+        |path: &[u8]| path.strip_prefix(engine::TARGET.as_bytes())?.strip_prefix(b"/").map(<[u8]>::to_vec);
+    owned.into_iter().filter_map(|one| Some(Owned { path: below(&one.path)?, ..one })).collect()
+}
+
 /// The image's owner for a file that was given to 0:0.
 fn rewritten(folder: &OwnedFd, name: &[u8], image: &dyn Tree, path: &EntryPath) -> Result<(), Failure> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -84,6 +84,7 @@ impl Attempt {
         lower::restore(&upper, &outcome.made).map_err(errors::of_work)?;
         // A step that may fail tells nothing of its image where it failed for want of room.
         let for_want_of_room = went_wrong(&outcome.steps) && upper.is_full();
+        upper.forget_tooling();
         match outcome.steps {
             Err(Broken::Ended { why: Ended::Stopped, .. }) => Err(Error::Cancelled),
             Err(Broken::Ended { why: Ended::DiskFull, .. }) => Ok(None),
@@ -128,6 +129,7 @@ impl Attempt {
         drop(sandbox);
         if self.stack.options.store.flavor() == Flavor::SingleId {
             let image = lower::whole(&self.stack)?;
+            let owned = if self.stack.tooling.is_empty() { owned } else { owned::of_target(owned) };
             owned::settle(upper, &image, &owned, &mut record).map_err(errors::of_work)?;
         }
         let fetches = fetches::of(egress.map(Egress::finish).unwrap_or_default());
@@ -138,6 +140,7 @@ impl Attempt {
         let flavor = self.stack.options.store.flavor();
         Setup {
             layers: lower::paths(&self.stack.base),
+            tooling: lower::paths(&self.stack.tooling),
             work: work.path().to_owned(),
             user_attributes: flavor != Flavor::Native,
             emulate_owners: flavor == Flavor::SingleId,

@@ -26,6 +26,9 @@ const FULL_BELOW: u64 = 1 << 20;
 /// The same for files.
 const FULL_BELOW_FILES: u64 = 16;
 
+/// Name of the folder that has the same for a tooling image.
+pub(crate) const TOOLING: &str = "tooling";
+
 /// A folder with `upper`, `work` and `root` in it.
 pub(crate) struct Upper {
     folder: OwnedFd,
@@ -47,9 +50,7 @@ impl Upper {
     }
 
     fn prepared(folder: OwnedFd, in_memory: bool) -> Result<Upper, Failure> {
-        for name in ["upper", "work", "root"] {
-            mkdirat(&folder, name, Mode::from_raw_mode(0o755)).doing("making the upper")?;
-        }
+        make_parts(&folder)?;
         let upper = Upper { folder, in_memory };
         // Needed for overlay's marks in a user namespace; memory has them since Linux 6.6.
         let (changes, probe) = (upper.changes()?, "user.copa.probe");
@@ -61,8 +62,23 @@ impl Upper {
 
     /// The folder that the changes are in.
     pub(crate) fn changes(&self) -> Result<OwnedFd, Failure> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        openat(&self.folder, "upper", flags, Mode::empty()).doing("opening the upper")
+        open(&self.folder, "upper")
+    }
+
+    /// Makes the same once more for the tooling image; the folder that the changes of it go to.
+    pub(crate) fn for_tooling(&self) -> Result<OwnedFd, Failure> {
+        mkdirat(&self.folder, TOOLING, Mode::RWXU).doing("making the upper")?;
+        let folder = open(&self.folder, TOOLING)?;
+        make_parts(&folder)?;
+        open(&folder, "upper")
+    }
+
+    /// Takes away what the tooling image was changed by.
+    pub(crate) fn forget_tooling(&self) {
+        if let Err(error) = layer::remove_tree(&self.folder, TOOLING.as_bytes()) {
+            // It goes with the rest of the upper, only later.
+            tracing::warn!(%error, "changes of the tooling image could not be taken away");
+        }
     }
 
     /// The mount to give to the sandbox, where it is in memory.
@@ -83,6 +99,17 @@ impl Upper {
             bytes < FULL_BELOW || (s.f_files > 0 && s.f_ffree < FULL_BELOW_FILES)
         })
     }
+}
+
+/// The folders that an overlay needs.
+fn make_parts(folder: &OwnedFd) -> Result<(), Failure> {
+    let make = |name: &str| mkdirat(folder, name, Mode::from_raw_mode(0o755)).doing("making the upper");
+    ["upper", "work", "root"].into_iter().try_for_each(make)
+}
+
+fn open(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(folder, name, flags, Mode::empty()).doing("opening the upper")
 }
 
 /// Files to show in a sandbox, read-only, in memory.

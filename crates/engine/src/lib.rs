@@ -105,6 +105,9 @@ pub struct OpenRequest {
     pub keep_blobs: bool,
 }
 
+/// Where the programs of a tooling image see the image that is patched, with its own `/proc`, `/dev` and `/sys`.
+pub const TARGET: &str = "/target";
+
 /// An engine.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -130,6 +133,14 @@ pub trait Root: Send + Sync {
     /// What the layers above the base (an earlier patch) change of it, all together; `None` where there are none. Folders that
     /// they use without describing them are as the image shows them.
     fn earlier(&self) -> Result<Option<Box<dyn layer::Changes>>, Error>;
+
+    /// Opens another image, with all its layers. From now on steps run in its tree, of which nothing is kept, and have the image
+    /// that is patched at [`TARGET`]; paths of steps that write or remove are of that tree too, and links below [`TARGET`]
+    /// lead nowhere but below it. Changes, base, `after` and evidence stay those of the image that is patched.
+    async fn attach_tooling(&mut self, request: OpenRequest, context: &Context) -> Result<(), Error>;
+
+    /// The tooling image's tree, read-only, where one is attached.
+    fn tooling(&self) -> Option<&dyn layer::Tree>;
 
     /// Runs the recipe on a fresh upper directory. A step that fails ends the run with [`Error::StepFailed`] unless the
     /// step says otherwise. Whatever happens, nothing is left running or mounted afterwards.

@@ -140,6 +140,7 @@ fn sandbox(mode: Mode, folder: &Path) -> Result<String, Failure> {
     };
     let setup = Setup {
         layers: vec![layer],
+        tooling: Vec::new(),
         work,
         user_attributes: mode != Mode::Root,
         emulate_owners: mode == Mode::SingleId,

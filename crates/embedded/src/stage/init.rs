@@ -4,16 +4,19 @@
 use super::{
     confine, dev,
     exec::{self, Program},
-    files, limits, overlay,
+    files::{self, Place},
+    limits,
+    overlay::{self, Overlay},
     owners::Owners as Noted,
-    place::Places,
-    proc, root, sysfs,
+    place::{self, Places},
+    proc, root, sysfs, unmounted,
 };
 use crate::{
     failure::{Doing as _, Failure},
     proxy,
     seccomp::Owners,
     sys,
+    upper::TOOLING,
     wire::{Channel, Order, Report, Setup},
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -42,7 +45,7 @@ fn live(control: &Channel) -> Result<(), Failure> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).doing("closing process 1 to others")?;
     let (order, with) = control.expect("waiting for the setup")?;
     let Order::Setup(setup) = order else { return Err(unexpected()) };
-    let made = built(&setup, with)?;
+    let Built { made, target } = built(&setup, with)?;
     let listener = if setup.network { Some(door()?) } else { None };
     limits::apply(setup.processes_max);
     let owners = if setup.emulate_owners { Owners::Emulated } else { Owners::Real };
@@ -53,22 +56,48 @@ fn live(control: &Channel) -> Result<(), Failure> {
     drop(with);
     // Only the supervisor keeps it: programs of the image have no business with it.
     drop(listener);
-    obey(control, waiting)
+    obey(control, waiting, target.as_ref())
 }
 
-/// The root and everything mounted in it; the folders that had to be made.
-fn built(setup: &Setup, with: Vec<OwnedFd>) -> Result<Vec<String>, Failure> {
+/// The root that stands.
+struct Built {
+    /// Folders that had to be made in the image.
+    made: Vec<String>,
+    /// The image's root, where steps run in another one's tree.
+    target: Option<OwnedFd>,
+}
+
+/// The root and everything mounted in it.
+fn built(setup: &Setup, with: Vec<OwnedFd>) -> Result<Built, Failure> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut with = with.into_iter();
     let mut next = |announced: bool| announced.then(|| with.next()).flatten();
     let upper = next(setup.upper_in_memory);
     let shown = next(setup.shown);
-    let overlay = overlay::mounted(setup, upper)?;
-    let places = Places::of(&overlay)?;
+    let work = overlay::work(&setup.work, upper)?;
+    let user_attributes = setup.user_attributes;
+    let image = overlay::mounted(&Overlay { layers: &setup.layers, work: &work, user_attributes })?;
+    if setup.tooling.is_empty() {
+        let made = furnish(&image, setup, shown)?;
+        root::enter(image)?;
+        return Ok(Built { made, target: None });
+    }
+    let made = furnish(&image, setup, None)?;
+    let work = overlay::folder(&work, TOOLING)?;
+    let tooling = overlay::mounted(&Overlay { layers: &setup.tooling, work: &work, user_attributes })?;
+    let place = place::throwaway(&tooling, engine::TARGET.trim_start_matches('/'))?;
+    unmounted::attach(&image, place, engine::TARGET)?;
+    furnish(&tooling, setup, shown)?;
+    root::enter(tooling)?;
+    Ok(Built { made, target: Some(image) })
+}
+
+/// What every root has beside its image; the folders that had to be made for it.
+fn furnish(root: &OwnedFd, setup: &Setup, shown: Option<OwnedFd>) -> Result<Vec<String>, Failure> {
+    let places = Places::of(root)?;
     dev::mounted_at(places.dev, shown)?;
     proc::mounted_at(places.proc, setup.processes_max)?;
     sysfs::mounted_at(places.sys)?;
-    root::enter(overlay)?;
     Ok(places.made)
 }
 
@@ -79,7 +108,7 @@ fn door() -> Result<TcpListener, Failure> {
     TcpListener::bind(proxy::ADDRESS).doing("listening for the proxy")
 }
 
-fn obey(control: &Channel, waiting: Option<OwnedFd>) -> Result<(), Failure> {
+fn obey(control: &Channel, waiting: Option<OwnedFd>, target: Option<&OwnedFd>) -> Result<(), Failure> {
     let mut owners = waiting.map(Noted::new);
     while let Some((order, with)) = control.receive().doing("waiting for orders")? {
         let mut with = with.into_iter();
@@ -92,8 +121,10 @@ fn obey(control: &Channel, waiting: Option<OwnedFd>) -> Result<(), Failure> {
                 tell_owners(control, owners.as_mut())?;
                 Report::Exited { code }
             }
-            Order::Write { path, mode } => done(files::write(&path, attached()?, mode)),
-            Order::Remove { path } => done(files::remove(&path)),
+            Order::Write { path, mode } => {
+                done(files::write(&Place { path: &path, target }, attached()?, mode))
+            }
+            Order::Remove { path } => done(files::remove(&Place { path: &path, target })),
         };
         control.send(&report, &[]).doing("telling the supervisor")?;
     }

@@ -42,6 +42,14 @@ impl Places {
     }
 }
 
+/// A folder at the top of a root that nothing is kept of; made where it is missing.
+pub(super) fn throwaway(root: impl AsFd, name: &str) -> Result<OwnedFd, Failure> {
+    match mkdirat(&root, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => verified(root, name),
+        Err(error) => Err(error).doing(&format!("making /{name}")),
+    }
+}
+
 /// The times that a file had.
 pub(crate) fn times(stat: &rustix::fs::Stat) -> Timestamps {
     let time = |sec: i64, nsec: u64| rustix::fs::Timespec { tv_sec: sec, tv_nsec: nsec as _ };

@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub(crate) struct Setup {
     /// Unpacked layers, lowest first, by absolute path.
     pub layers: Vec<PathBuf>,
-    /// A folder of ours with `upper`, `work` and `root` in it; where the upper is in memory, the mount that comes with
+    /// Unpacked layers of an image in whose tree steps run, lowest first; the image is then at [`engine::TARGET`]. Empty where
+    /// they run in the image itself.
+    pub tooling: Vec<PathBuf>,
+    /// A folder of ours with `upper`, `work` and `root` in it, and for a tooling image the same in `tooling`; where the upper is in memory, the mount that comes with
     /// this message is put on it first and has them.
     pub work: PathBuf,
     /// Overlay keeps its marks in user attributes: needed in a user namespace.

@@ -43,6 +43,11 @@ fn run(words: &[&str]) -> std::io::Result<()> {
         ["chown", path, uid, gid] => chown(path, Some(number(uid) as u32), Some(number(gid) as u32))?,
         ["lchown", path, uid, gid] => lchown(path, Some(number(uid) as u32), Some(number(gid) as u32))?,
         ["chmod", path, mode] => chmod(path, mode)?,
+        ["chroot", root, rest @ ..] => {
+            std::os::unix::fs::chroot(root)?;
+            std::env::set_current_dir("/")?;
+            run(rest)?;
+        }
         ["rewrite", path] => rewrite(path)?,
         ["mode", path] => println!("{:o}", fs::symlink_metadata(path)?.mode() & 0o7777),
         ["fill", path, mebibytes] => fill(path, number(mebibytes))?,

@@ -219,6 +219,20 @@ impl Bed {
         self.block_on(Embedded::new(self.options.clone()).open(request, &Context::silent()))
     }
 
+    /// Opens an image of which the first layers are the base, with another image's programs to work on it.
+    pub fn open_with(
+        &self,
+        layers: &[Files],
+        base_layers: usize,
+        tooling: &[Files],
+    ) -> Result<Box<dyn Root>, Error> {
+        let mut root = self.open_patched(layers, base_layers)?;
+        let (image, blobs) = image(tooling);
+        let request = OpenRequest { image, base_layers: tooling.len(), blobs, keep_blobs: false };
+        self.block_on(root.attach_tooling(request, &Context::silent()))?;
+        Ok(root)
+    }
+
     /// Opens an image and runs a recipe on it.
     pub fn run(&self, layers: &[Files], recipe: &Recipe) -> Result<Run, Error> {
         let mut root = self.open(layers)?;
