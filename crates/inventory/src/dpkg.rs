@@ -42,6 +42,26 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Error> {
     reader.finish(bytes.ends_with(b"\n\n"))
 }
 
+/// What a file of `status.d` that is no package's record ends with.
+pub const SUMS_SUFFIX: &str = ".md5sums";
+
+/// Reads the records of images that were made without dpkg: one file a package in `/var/lib/dpkg/status.d`, its control file.
+/// What has a record there is installed, even where the record does not say so.
+pub fn parse_status_folder<'a>(files: impl Iterator<Item = &'a [u8]>) -> Result<Status, Error> {
+    let mut all = Vec::new();
+    for bytes in files {
+        for mut stanza in crate::deb822::stanzas(bytes, BYTES_MAX)? {
+            if stanza.get("status").is_none() {
+                stanza.set("Status", "install ok installed", "package");
+            }
+            all.extend_from_slice(stanza.text().as_bytes());
+            all.push(b'\n');
+        }
+        check_size(&all, BYTES_MAX)?;
+    }
+    parse_status(&all)
+}
+
 /// The state between two lines.
 #[derive(Default)]
 struct Reader {
@@ -275,6 +295,18 @@ fn source(field: Option<&str>, name: &str, version: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_without_a_status_are_of_installed_packages() {
+        let files = [
+            "Package: b\nArchitecture: amd64\nVersion: 2\n",
+            "Package: a\nArchitecture: all\nVersion: 1\n\n",
+        ];
+        let status = parse_status_folder(files.iter().map(|f| f.as_bytes())).unwrap();
+        let names: Vec<_> = status.packages.iter().map(|p| (p.name.as_str(), p.version.as_str())).collect();
+        assert_eq!(names, [("a", "1"), ("b", "2")]);
+        assert!(parse_status_folder([&b"junk"[..]].into_iter()).is_err());
+    }
 
     const GOOD: &str = "Package: libc6\nEssential: no\nStatus: install ok installed\nPriority: optional\n\
         Architecture: amd64\nMulti-Arch: same\nSource: glibc\nVersion: 2.36-9+deb12u4\nConffiles:\n /etc/ld.so.conf.d/x abc\n\

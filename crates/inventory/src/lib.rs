@@ -3,6 +3,7 @@
 pub mod apk;
 pub mod apt_sources;
 pub mod apt_states;
+pub mod deb822;
 pub mod dpkg;
 pub mod family;
 pub mod os_release;

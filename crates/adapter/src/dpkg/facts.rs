@@ -1,9 +1,10 @@
 //! What must be known of a Debian image before it is patched, and what rules it out.
 
 use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, STATUS_FOLDER};
-use crate::{Error, Facts, derivative_note, describe};
+use crate::{Error, Facts, Strategy, derivative_note};
 use engine::{Evidence, Look};
 use inventory::{Inventory, OsRelease, Package, PackageState, apt_sources, apt_states, dpkg, printable};
+use std::collections::BTreeSet;
 use version::PackageName;
 
 const SOURCES_LIST: &str = "/etc/apt/sources.list";
@@ -14,6 +15,17 @@ const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
 
 /// Most files of one folder of repository configuration; a crowded image has a dozen.
 const SOURCES_FILES_MAX: usize = 256;
+
+/// Keys and choices that only matter where packages are resolved by us.
+const KEY_FOLDERS: [&str; 4] =
+    ["/etc/apt/trusted.gpg.d", "/etc/apt/keyrings", "/usr/share/keyrings", "/etc/apt/preferences.d"];
+const KEY_FILES: [&str; 3] = ["/etc/apt/trusted.gpg", "/etc/apt/preferences", "/etc/apt/apt.conf"];
+
+/// Largest record of one package without dpkg: a list of sums of a package with many files.
+const RECORD_BYTES_MAX: u64 = 8 << 20;
+
+/// Most packages of an image without dpkg.
+const RECORDS_MAX: usize = 8192;
 
 /// apt settings that switch signature checks off.
 const UNSIGNED_SETTINGS: [&str; 3] =
@@ -37,24 +49,28 @@ pub(super) fn looks() -> Vec<Look> {
         folder(MIRRORS_FOLDER, ""),
         folder(CONF_FOLDER, ""),
     ];
-    looks.extend([STATUS_FOLDER, APT_GET, APT_MARK, DPKG, POLICY_RC_D].map(exists));
+    looks.push(Look::Folder {
+        path: STATUS_FOLDER.to_owned(),
+        suffix: String::new(),
+        max_files: 2 * RECORDS_MAX,
+        max_bytes: RECORD_BYTES_MAX,
+    });
+    looks.extend(KEY_FOLDERS.map(|path| folder(path, "")));
+    looks.extend(KEY_FILES.map(|path| file(path, apt_sources::BYTES_MAX)));
+    looks.extend([APT_GET, APT_MARK, DPKG, POLICY_RC_D].map(exists));
     looks
 }
 
 pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> {
-    let present = [STATUS_FOLDER, APT_GET, APT_MARK, DPKG, POLICY_RC_D];
-    let present: std::collections::BTreeSet<_> =
+    let present = [APT_GET, APT_MARK, DPKG, POLICY_RC_D];
+    let present: BTreeSet<_> =
         present.into_iter().filter(|path| evidence.contains_key(*path)).map(str::to_owned).collect();
-    let Some(status) = evidence.get(STATUS) else {
-        return Err(no_status(&os, present.contains(STATUS_FOLDER)));
-    };
-    let status = dpkg::parse_status(status).map_err(|why| Error::database(STATUS, why))?;
-    if let Some(tool) = [APT_GET, DPKG].into_iter().find(|tool| !present.contains(*tool)) {
-        return Err(Error::Unsupported(format!("{}, an image without {tool}", describe(&os))));
-    }
+    let (status, database) = installed(evidence)?;
     if status.packages.is_empty() {
-        return Err(Error::database(STATUS, "no installed package in it"));
+        return Err(Error::database(database, "no installed package in it"));
     }
+    let tools = database == STATUS && [APT_GET, DPKG].iter().all(|tool| present.contains(*tool));
+    let strategy = if tools { Strategy::InPlace } else { Strategy::Unpacked };
     reject_half_installed(&status.packages)?;
     let sources = sources(evidence)?;
     let mut notes = status.notes;
@@ -62,7 +78,7 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
     notes.extend(derivative_note(&os));
     notes.extend(unsigned_notes(evidence));
     notes.extend(sources.notes);
-    if sources.entries == 0 {
+    if sources.entries == 0 && strategy == Strategy::InPlace {
         notes.push("the image has no package repository configured in /etc/apt".to_owned());
     }
     Ok(Facts {
@@ -70,14 +86,45 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
         hosts: sources.hosts.into_iter().collect(),
         present,
         automatic: automatic(evidence)?,
-        ..Facts::default()
+        strategy,
+        files: if strategy == Strategy::Unpacked { evidence.clone() } else { Evidence::new() },
     })
 }
 
-fn no_status(os: &OsRelease, status_folder: bool) -> Error {
-    match status_folder {
-        true => Error::Unsupported(format!("{}, a distroless image (dpkg status.d)", describe(os))),
-        false => Error::database(STATUS, "not there, so the image has no package database"),
+/// What is installed, and where that is recorded: in dpkg's own file, or in one file a package where no dpkg made the image.
+fn installed(evidence: &Evidence) -> Result<(dpkg::Status, &'static str), Error> {
+    let own = evidence.get(STATUS).map(|bytes| dpkg::parse_status(bytes)).transpose();
+    let own = own.map_err(|why| Error::database(STATUS, why))?;
+    let records = records(evidence).map(|(_, bytes)| bytes);
+    let folder = dpkg::parse_status_folder(records).map_err(|why| Error::database(STATUS_FOLDER, why))?;
+    match own {
+        None if folder.packages.is_empty() => {
+            Err(Error::database(STATUS, "not there, so the image has no package database"))
+        }
+        None => Ok((folder, STATUS_FOLDER)),
+        Some(own) if own.packages.is_empty() && !folder.packages.is_empty() => Ok((folder, STATUS_FOLDER)),
+        Some(own) => {
+            agree(&own.packages, &folder.packages)?;
+            Ok((own, STATUS))
+        }
+    }
+}
+
+/// The records of packages in `status.d`, by path, those of sums left out.
+pub(super) fn records(evidence: &Evidence) -> impl Iterator<Item = (&str, &[u8])> {
+    in_folder(evidence, STATUS_FOLDER).filter(|(path, _)| !path.ends_with(dpkg::SUMS_SUFFIX))
+}
+
+/// Of two databases of one image that say different things nobody knows which is right.
+fn agree(own: &[Package], folder: &[Package]) -> Result<(), Error> {
+    let same = |a: &Package, b: &Package| a.name == b.name && a.architecture == b.architecture;
+    let differs = |p: &&Package| own.iter().any(|o| same(o, p) && o.version != p.version);
+    match folder.iter().find(differs) {
+        Some(package) => Err(Error::State(format!(
+            "{STATUS} and {STATUS_FOLDER} disagree on the version of {}",
+            package.name
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -142,7 +189,7 @@ fn sources(evidence: &Evidence) -> Result<apt_sources::Sources, Error> {
     Ok(sources)
 }
 
-fn automatic(evidence: &Evidence) -> Result<std::collections::BTreeSet<PackageName>, Error> {
+fn automatic(evidence: &Evidence) -> Result<BTreeSet<PackageName>, Error> {
     let Some(bytes) = evidence.get(EXTENDED_STATES) else { return Ok(Default::default()) };
     apt_states::automatic(bytes).map_err(|why| Error::database(EXTENDED_STATES, why))
 }

@@ -1,7 +1,7 @@
 //! Plan and facts to steps: refresh, install by name or upgrade all, leave no tool state behind.
 
 use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, UPDATE_TITLE, apt_conf, exclusions::exclusions};
-use crate::{Error, Facts, Settings};
+use crate::{Error, Facts, Settings, Strategy};
 use engine::{Exec, Look, Recipe, Step, When};
 use inventory::{PackageState, dpkg};
 use plan::{Fix, Plan, Scope};
@@ -31,6 +31,9 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<Recipe, Error> {
+    if facts.strategy != Strategy::InPlace {
+        return Err(Error::State("the image has no package tool that a recipe could run".to_owned()));
+    }
     let mut recipe = Recipe {
         mounts: apt_conf::mounts(settings)?,
         evidence: vec![Look::File { path: STATUS.to_owned(), max_bytes: dpkg::BYTES_MAX as u64 }],
