@@ -2,8 +2,10 @@
 //!
 //! [`choose`] is the one registration place.
 
+mod apk;
 mod dpkg;
 mod os;
+mod pacman;
 
 pub use os::{os_looks, os_release};
 
@@ -171,6 +173,8 @@ impl Error {
 pub fn choose(os: &OsRelease) -> Result<&'static dyn Adapter, Error> {
     match Family::of(os).map(|(family, _)| family.database) {
         Some(Database::Dpkg) => Ok(&dpkg::Dpkg),
+        Some(Database::Apk) => Ok(&apk::Apk),
+        Some(Database::Pacman) => Ok(&pacman::Pacman),
         _ => Err(Error::Unsupported(describe(os))),
     }
 }
@@ -194,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debian_its_like_and_nothing_else_has_an_adapter() {
+    fn distributions_and_their_like_have_their_adapter_and_others_none() {
         let os = |id: &str, like: &[&str]| OsRelease {
             id: id.into(),
             id_like: like.iter().map(|l| (*l).to_owned()).collect(),
@@ -205,9 +209,19 @@ mod tests {
         {
             assert_eq!(choose(&good).map(Adapter::name).ok(), Some("dpkg"), "{good:?}");
         }
-        let alpine = OsRelease { pretty_name: Some("Alpine Linux v3.18".into()), ..os("alpine", &[]) };
+        for (good, name) in [
+            (os("alpine", &[]), "apk"),
+            (os("wolfi", &[]), "apk"),
+            (os("chainguard", &["alpine"]), "apk"),
+            (os("postmarketos", &["alpine"]), "apk"),
+            (os("arch", &[]), "pacman"),
+            (os("manjaro", &["arch"]), "pacman"),
+        ] {
+            assert_eq!(choose(&good).map(Adapter::name).ok(), Some(name), "{good:?}");
+        }
+        let gentoo = OsRelease { pretty_name: Some("Gentoo Linux".into()), ..os("gentoo", &[]) };
         for (os, message) in [
-            (alpine, "not supported yet: Alpine Linux v3.18 (alpine)"),
+            (gentoo, "not supported yet: Gentoo Linux (gentoo)"),
             (
                 OsRelease { version_id: "9".into(), ..os("rocky", &["rhel", "fedora"]) },
                 "not supported yet: rocky 9",

@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use adapter::{Facts, Settings};
+mod ndb;
+
+use adapter::{Facts, Settings, Strategy};
 use engine::{Evidence, Exec, Recipe, Step, When};
 use plan::{FindingRef, Fix, Plan, Scope};
 use std::{
@@ -36,12 +38,14 @@ impl Case {
         self.sections.iter().find(|(n, _)| n == name).map_or("", |(_, body)| body.as_str())
     }
 
-    /// What an engine would read: a `file` section each, and the paths of `exists`.
+    /// What an engine would read: a `file` section each, the paths of `exists`, and rpm databases, which `rpmdb` sections list.
     fn evidence(&self) -> Evidence {
         let files = self.sections.iter().filter_map(|(name, body)| Some((name.strip_prefix("file ")?, body)));
         let mut evidence: Evidence =
             files.map(|(path, body)| (path.to_owned(), body.clone().into_bytes())).collect();
         evidence.extend(self.get("exists").lines().map(|path| (path.to_owned(), Vec::new())));
+        let databases = self.sections.iter().filter_map(|(name, body)| Some((name.strip_prefix("rpmdb ")?, body)));
+        evidence.extend(databases.map(|(path, body)| (path.to_owned(), ndb::database(body))));
         evidence
     }
 
@@ -52,6 +56,8 @@ impl Case {
                 ("proxy", url) => settings.proxy_url = Some(url.to_owned()),
                 ("certificates", _) => settings.ca_certificates = Some(b"PEM\n".to_vec()),
                 ("ignore-errors", _) => settings.policy.ignore_errors = true,
+                ("allow-removals", _) => settings.policy.allow_removals = true,
+                ("security-only", _) => settings.policy.security_only = true,
                 ("show-files", _) => {}
                 other => panic!("{other:?}"),
             }
@@ -65,7 +71,8 @@ impl Case {
             "update all" => Scope::UpdateAll,
             _ => Scope::Fixes(text.lines().map(|line| fix(line, facts)).collect()),
         };
-        Plan { scope, left_out: Vec::new(), excluded: Default::default(), notes: Vec::new() }
+        let excluded = self.get("excluded").lines().map(|name| name.parse().unwrap()).collect();
+        Plan { scope, left_out: Vec::new(), excluded, notes: Vec::new() }
     }
 
     fn recipe(&self) -> Result<(Facts, Recipe), adapter::Error> {
@@ -102,6 +109,10 @@ fn fix(line: &str, facts: &Facts) -> Fix {
 
 fn render(facts: &Facts, recipe: &Recipe, show_files: bool) -> String {
     let mut out = String::new();
+    match facts.strategy {
+        Strategy::InPlace => {}
+        other => writeln!(out, "strategy: {other:?}").unwrap(),
+    }
     for note in &facts.inventory.notes {
         writeln!(out, "note: {note}").unwrap();
     }
@@ -135,6 +146,10 @@ fn render_exec(out: &mut String, index: usize, exec: &Exec) {
     let may_fail = if exec.may_fail { ", may fail" } else { "" };
     writeln!(out, "{index} run \"{}\"{when}, {:?}{network}{may_fail}", exec.title, exec.timeout).unwrap();
     writeln!(out, "  $ {}", exec.argv.join(" ")).unwrap();
+    // What apt is told of by a file other tools know by the environment only.
+    for (key, value) in exec.env.iter().filter(|(key, _)| key.ends_with("_proxy") || key.starts_with("SSL_")) {
+        writeln!(out, "  with {key}={value}").unwrap();
+    }
 }
 
 fn case_files() -> Vec<PathBuf> {
@@ -174,7 +189,8 @@ fn every_program_is_named_by_its_path_and_no_shell_is_among_them() {
         let Ok((_, recipe)) = Case::parse(&fs::read_to_string(&file).unwrap()).recipe() else { continue };
         for step in &recipe.steps {
             let Step::Exec(exec) = step else { continue };
-            assert!(exec.argv[0].starts_with("/usr/bin/"), "{}: {:?}", file.display(), exec.argv);
+            let folder = exec.argv[0].rsplit_once('/').map(|(folder, _)| folder);
+            assert!(matches!(folder, Some("/usr/bin" | "/sbin")), "{}: {:?}", file.display(), exec.argv);
             assert!(!exec.argv[0].ends_with("sh"), "{}: {:?}", file.display(), exec.argv);
         }
     }

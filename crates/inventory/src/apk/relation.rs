@@ -1,6 +1,7 @@
 //! apk's notation of a dependency or constraint: `[!]name[@tag][<>~=version]`.
 
 use crate::{Error, printable};
+use std::fmt;
 use version::PackageName;
 
 /// Longest constraint taken; checksums and names of libraries stay far below.
@@ -85,6 +86,27 @@ impl Relation {
     }
 }
 
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.conflict { "!" } else { "" })?;
+        f.write_str(&self.name)?;
+        self.tag.iter().try_for_each(|tag| write!(f, "@{tag}"))?;
+        self.version.iter().try_for_each(|(comparison, version)| write!(f, "{comparison}{version}"))
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.greater { ">" } else { "" })?;
+        f.write_str(if self.less { "<" } else { "" })?;
+        f.write_str(match (self.equal, self.fuzzy) {
+            (true, true) => "~",
+            (true, false) => "=",
+            _ => "",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +139,7 @@ mod tests {
                 Comparison { less: has('<'), greater: has('>'), equal: has('='), fuzzy: has('~') };
             let expected = (!operators.is_empty()).then(|| (comparison, version.to_owned()));
             assert_eq!(read.version, expected, "{word}");
+            assert_eq!(read.to_string(), word.replace("=~", "~"));
         }
         for word in ["", "!", "=1", "a=", "a@", "@x", "a\u{1b}", "a b", &"x".repeat(2000)] {
             assert!(Relation::parse(word).is_err(), "{word}");

@@ -45,7 +45,6 @@ pub struct Conf {
 /// One file to read, and the files that it may include.
 struct Reader<'a> {
     files: &'a BTreeMap<&'a str, &'a [u8]>,
-    architecture: &'a str,
     conf: Conf,
     section: String,
     read: usize,
@@ -60,14 +59,12 @@ struct Signatures {
     anyone: bool,
 }
 
-/// Reads a configuration. `files` has its bytes and those of the files it may include, by path; `architecture` stands for
-/// `$arch`.
-pub fn read(path: &str, files: &BTreeMap<&str, &[u8]>, architecture: &str) -> Result<Conf, Error> {
+/// Reads a configuration. `files` has its bytes and those of the files it may include, by path.
+pub fn read(path: &str, files: &BTreeMap<&str, &[u8]>) -> Result<Conf, Error> {
     // What pacman does without a word on it.
     let signatures = Signatures { required: false, anyone: false };
     let mut reader = Reader {
         files,
-        architecture,
         conf: Conf::default(),
         section: String::new(),
         read: 0,
@@ -151,7 +148,8 @@ impl Reader<'_> {
     }
 
     fn server(&mut self, template: &str) {
-        let url = template.replace("$repo", &self.section).replace("$arch", self.architecture);
+        // `$arch` stays: it stands in paths, and no host name has it.
+        let url = template.replace("$repo", &self.section);
         let shown = || printable(&without_credentials(&url));
         let (scheme, rest) = url.split_once(':').unwrap_or(("", &url));
         let scheme = scheme.to_ascii_lowercase();
@@ -212,7 +210,7 @@ mod tests {
 
     fn conf(files: &[(&str, &str)]) -> Result<Conf, Error> {
         let files = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
-        read("/etc/pacman.conf", &files, "x86_64")
+        read("/etc/pacman.conf", &files)
     }
 
     const ARCH: &str = "# comment\n[options]\nHoldPkg = pacman glibc\nArchitecture = auto\nIgnorePkg = linux linux-*\n\
