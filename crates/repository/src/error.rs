@@ -117,14 +117,6 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// A package asked for has no version that is high enough, or none at all.
-    #[error("{package}: {why}")]
-    NoCandidate {
-        /// Which package.
-        package: PackageName,
-        /// What is missing.
-        why: String,
-    },
     /// A dependency cannot be met.
     #[error("{package} {version} needs {dependency}: {why}")]
     Unsatisfied {

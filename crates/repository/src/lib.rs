@@ -9,8 +9,10 @@ mod archive;
 mod cancelled;
 mod download;
 mod error;
+mod heads;
 mod inflate;
 mod limits;
+mod openpgp;
 mod resolution;
 mod section;
 mod session;
@@ -26,4 +28,12 @@ pub use session::{Event, Session};
 pub enum Request {
     /// Debian's and Ubuntu's.
     Apt(apt::Request),
+}
+
+/// Chooses packages: indexes are fetched and verified, candidates found, dependencies closed. Nothing of a package is
+/// downloaded yet.
+pub async fn resolve(request: &Request, session: &Session<'_>) -> Result<Resolution, Error> {
+    match request {
+        Request::Apt(request) => apt::resolve(request, session).await,
+    }
 }

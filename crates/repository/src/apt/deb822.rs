@@ -49,6 +49,24 @@ pub(crate) fn stanzas(text: &str) -> Result<Vec<Fields>, String> {
     Ok(all)
 }
 
+/// The fields of one stanza that has been read before, their names as they are written.
+pub(crate) fn named_fields(text: &str) -> Fields {
+    let mut fields = Fields::new();
+    let mut last = String::new();
+    for line in text.lines() {
+        if let Some(more) = line.strip_prefix([' ', '\t']) {
+            if let Some(value) = fields.get_mut(&last) {
+                value.push('\n');
+                value.push_str(more.trim_end());
+            }
+        } else if let Some((name, value)) = line.split_once(':') {
+            last = name.to_owned();
+            fields.insert(last.clone(), value.trim_ascii().to_owned());
+        }
+    }
+    fields
+}
+
 fn field(line: &str) -> Result<(String, &str), String> {
     let refuse = || format!("not a field: {}", inventory::printable(line));
     let (name, value) = line.split_once(':').ok_or_else(refuse)?;

@@ -1,8 +1,25 @@
 //! Repositories of Debian's form: what is asked, in apt's own words.
 
 mod ar;
+mod chain;
+mod date;
 pub(crate) mod deb;
 mod deb822;
+mod defaults;
+mod index;
+mod pins;
+mod relation;
+mod release;
+mod resolve;
+mod settings;
+mod solve;
+mod source;
+mod state;
+mod unit;
+mod universe;
+
+pub(crate) use resolve::resolve;
+pub use resolve::wanted_files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use version::PackageName;
@@ -32,7 +49,8 @@ pub struct Request {
 pub enum Wanted {
     /// Everything that has a newer version; what cannot be is kept back with a note, as apt does.
     All,
-    /// These, at least at this version each; one that cannot be is an error.
+    /// These, each to its candidate; a note says where that is below the version given, or where there is none. One that
+    /// has a candidate which cannot be installed is an error.
     Named(Vec<(PackageName, String)>),
 }
 
@@ -44,4 +62,14 @@ pub struct Installed {
     pub fields: BTreeMap<String, String>,
     /// It must stay at its version.
     pub held: bool,
+}
+
+/// A truth value as apt reads it.
+fn truth(text: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
+    match () {
+        () if is(&["yes", "true", "with", "on", "enable", "1"]) => Some(true),
+        () if is(&["no", "false", "without", "off", "disable", "0"]) => Some(false),
+        () => None,
+    }
 }

@@ -1,0 +1,203 @@
+//! The closure of dependencies: a search through few choices in a fixed order, bounded. Nothing is ever removed or lowered.
+
+use super::{
+    relation::{self, Atom, Group},
+    state::{Ground, Problem, State},
+    unit::{Key, Unit},
+    universe::{Offer, Universe},
+};
+use crate::{Error, limits::PACKAGES_MAX};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+/// Problems looked at in one search. Real ones have some hundreds.
+const STEPS_MAX: usize = 20_000;
+
+/// A search for a set of versions that fit together.
+pub(crate) struct Solver<'a> {
+    pub(crate) universe: &'a Universe,
+    pub(crate) ground: &'a Ground,
+    /// Names that stay as they are: held ones, and those the operator leaves out.
+    pub(crate) frozen: &'a BTreeSet<String>,
+}
+
+/// A solution: what to set where, and on whose account.
+pub(crate) type Solution = (BTreeMap<Key, Rc<Offer>>, BTreeMap<Key, Key>);
+
+/// Why there is none, and what was asked for that led there.
+pub(crate) struct Dead {
+    pub(crate) root: Key,
+    pub(crate) error: Error,
+}
+
+/// One way out of a problem.
+type Choice = (Key, Rc<Offer>);
+
+impl Solver<'_> {
+    /// Sets all that is wanted, and what that needs.
+    pub(crate) fn solve(&self, wanted: &BTreeMap<Key, Rc<Offer>>) -> Result<Solution, Dead> {
+        let mut state = State::default();
+        for (key, offer) in wanted {
+            state.set(key.clone(), Rc::clone(offer), None);
+        }
+        let mut ahead: Vec<(State, Key, std::vec::IntoIter<Choice>)> = Vec::new();
+        let mut dead: Option<Dead> = None;
+        for _ in 0..STEPS_MAX {
+            let Some((cause, problem)) = state.problem(self.ground) else { return Ok(state.into_set()) };
+            let choices = self.choices(&state, &problem);
+            if choices.is_empty() && dead.is_none() {
+                dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
+            }
+            let by = match &problem {
+                Problem::Need { by, .. } if state.is_set(by) => by.clone(),
+                _ => cause,
+            };
+            ahead.push((state, by, choices.into_iter()));
+            match next(&mut ahead) {
+                Some(next) => state = next,
+                None => break,
+            }
+        }
+        let limit = || {
+            Error::Limit(format!("no set of versions found in {STEPS_MAX} steps or {PACKAGES_MAX} packages"))
+        };
+        Err(dead.unwrap_or_else(|| Dead { root: Key::default(), error: limit() }))
+    }
+
+    /// Ways out, the preferred first: to bring up to date what is installed, then to add what is new.
+    fn choices(&self, state: &State, problem: &Problem) -> Vec<Choice> {
+        match problem {
+            Problem::Need { by, group } => self.for_need(state, by, group),
+            Problem::Clash { says, other, atom } => {
+                let without = |unit: &Unit| !unit.is_meant_by(atom, &self.universe.native);
+                let other = self.upgrade(state, other).filter(|(_, offer)| without(&offer.unit));
+                other.into_iter().chain(self.upgrade(state, says)).collect()
+            }
+            Problem::Apart { other, like } => self.same_version(state, other, like).into_iter().collect(),
+        }
+    }
+
+    fn for_need(&self, state: &State, by: &Key, group: &Group) -> Vec<Choice> {
+        let mut choices: Vec<Choice> = self.upgrade(state, by).into_iter().collect();
+        let needer = &by.1;
+        let meets = |atom: &Atom, offer: &Offer| offer.unit.meets(atom, needer, &self.universe.native);
+        for atom in group {
+            let installed =
+                self.ground.installed.iter().filter(|(key, unit)| *key != by && unit.answers_to(&atom.name));
+            let upgrades = installed.filter_map(|(key, _)| self.upgrade(state, key));
+            choices.extend(upgrades.filter(|(_, offer)| meets(atom, offer)));
+        }
+        for atom in group {
+            let names = std::iter::once(atom.name.clone()).chain(self.universe.providers(&atom.name));
+            for name in names.take(PACKAGES_MAX) {
+                choices.extend(self.addition(state, &name, needer).filter(|(_, offer)| meets(atom, offer)));
+            }
+        }
+        choices
+    }
+
+    /// The candidate for what is installed and not set yet.
+    fn upgrade(&self, state: &State, key: &Key) -> Option<Choice> {
+        let installed = self.ground.installed.get(key)?;
+        if state.is_set(key) || self.frozen.contains(&key.0) {
+            return None;
+        }
+        Some((key.clone(), self.universe.candidate(key, Some(installed), false)?))
+    }
+
+    /// The candidate for what is not there yet.
+    fn addition(&self, state: &State, name: &str, architecture: &str) -> Option<Choice> {
+        let key = (name.to_owned(), architecture.to_owned());
+        if state.at(self.ground, &key).is_some() || self.frozen.contains(name) {
+            return None;
+        }
+        let offer = self.universe.candidate(&key, None, false)?;
+        Some((key, offer))
+    }
+
+    fn same_version(&self, state: &State, other: &Key, like: &Key) -> Option<Choice> {
+        let unit = state.at(self.ground, like)?;
+        if state.is_set(other) || self.frozen.contains(&other.0) {
+            return None;
+        }
+        let offers = self.universe.offers(&other.0);
+        let fits = |offer: &&Rc<Offer>| {
+            offer.unit.version == unit.version && offer.unit.key(&self.universe.native) == *other
+        };
+        offers.iter().find(fits).map(|offer| (other.clone(), Rc::clone(offer)))
+    }
+
+    fn error(&self, state: &State, problem: &Problem) -> Error {
+        let named = |key: &Key| {
+            let unit = state.at(self.ground, key);
+            let version = unit.map_or_else(String::new, |unit| inventory::printable(unit.version.as_str()));
+            (key.0.parse(), version)
+        };
+        let invalid = Error::Internal("a name that is none");
+        match problem {
+            Problem::Need { by, group } => match named(by) {
+                (Ok(package), version) => {
+                    let (dependency, why) =
+                        (inventory::printable(&relation::shown(group)), self.why_not(group));
+                    Error::Unsatisfied { package, version, dependency, why }
+                }
+                _ => invalid,
+            },
+            Problem::Clash { says, other, atom } => match named(says) {
+                (Ok(package), version) => {
+                    let relation = format!("it is against {atom}");
+                    Error::Conflict {
+                        package,
+                        version,
+                        other: other.0.clone(),
+                        relation: inventory::printable(&relation),
+                    }
+                }
+                _ => invalid,
+            },
+            Problem::Apart { other, like } => match named(like) {
+                (Ok(package), version) => {
+                    let other = format!("{}:{}", other.0, other.1);
+                    Error::Conflict {
+                        package,
+                        version,
+                        other,
+                        relation: "both must have the same version".into(),
+                    }
+                }
+                _ => invalid,
+            },
+        }
+    }
+
+    fn why_not(&self, group: &Group) -> String {
+        let frozen = group.iter().find(|atom| self.frozen.contains(&atom.name));
+        if let Some(atom) = frozen {
+            return format!("{} is held or excluded", inventory::printable(&atom.name));
+        }
+        let offered = |atom: &&Atom| !self.universe.offers(&atom.name).is_empty();
+        match group.iter().find(offered) {
+            Some(atom) => {
+                format!("the repositories have no version of {} that fits", inventory::printable(&atom.name))
+            }
+            None => "the repositories have no such package".into(),
+        }
+    }
+}
+
+/// The next state that has not been tried.
+fn next(ahead: &mut Vec<(State, Key, std::vec::IntoIter<Choice>)>) -> Option<State> {
+    loop {
+        let (state, by, choices) = ahead.last_mut()?;
+        match choices.next() {
+            Some((key, offer)) if state.size() < PACKAGES_MAX => {
+                let mut next = state.clone();
+                next.set(key, offer, Some(by.clone()));
+                return Some(next);
+            }
+            _ => drop(ahead.pop()),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! sources.list(5): which repositories the image is set up with, and how each is to be checked.
+
+use super::{deb822, truth};
+use fetch::client::Url;
+use std::collections::BTreeMap;
+
+/// Bytes of one file. A key written into a `.sources` file has a few kilobytes.
+const BYTES_MAX: usize = 1 << 20;
+/// Sources of one image.
+const SOURCES_MAX: usize = 256;
+
+/// One repository and suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Where it is; more than one where a mirror list says so. They end in a slash.
+    pub(crate) uris: Vec<Url>,
+    /// The suite; a path that ends in a slash where the repository is flat.
+    pub(crate) suite: String,
+    pub(crate) components: Vec<String>,
+    /// Architectures it is used for; `None` is the image's.
+    pub(crate) architectures: Option<Vec<String>>,
+    pub(crate) signed_by: SignedBy,
+    /// What the configuration itself says about its trust.
+    pub(crate) trusted: Option<bool>,
+    pub(crate) check_valid_until: Option<bool>,
+    pub(crate) check_date: Option<bool>,
+    /// The file it is from, or what names it.
+    pub(crate) from: String,
+}
+
+/// Which keys may sign it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum SignedBy {
+    /// Those that apt trusts for everything.
+    #[default]
+    Trusted,
+    /// These files and, of what apt trusts, these fingerprints.
+    Named { files: Vec<String>, fingerprints: Vec<String> },
+    /// This very key.
+    Inline(String),
+    /// Keys of our own, by their index in the table of defaults.
+    Shipped(super::defaults::Keys),
+}
+
+/// All sources of an image, and what the user should know of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    pub(crate) list: Vec<Source>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What belongs to one entry, in either form.
+struct Entry<'a> {
+    path: &'a str,
+    uris: Vec<&'a str>,
+    suites: Vec<&'a str>,
+    components: Vec<&'a str>,
+    options: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// Whether packages lie beside the head, without components.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+}
+
+impl Sources {
+    /// From the files of an image, in apt's order. An error names the file that is not understood.
+    pub(crate) fn of(
+        files: &BTreeMap<String, Vec<u8>>,
+        architecture: &str,
+    ) -> Result<Sources, (String, String)> {
+        let mut sources = Sources::default();
+        let whole = files.get_key_value("/etc/apt/sources.list");
+        let parts = files.iter().filter(|(path, _)| {
+            let name = path.strip_prefix("/etc/apt/sources.list.d/");
+            name.is_some_and(inventory::apt_sources::is_read_by_apt)
+        });
+        for (path, bytes) in whole.into_iter().chain(parts) {
+            let refuse = |why: String| (path.clone(), why);
+            if bytes.len() > BYTES_MAX {
+                return Err(refuse(format!("{} bytes, more than {BYTES_MAX}", bytes.len())));
+            }
+            let text = String::from_utf8_lossy(bytes);
+            let mut add = |entry: Entry<'_>| sources.add(&entry, files, architecture).map_err(refuse);
+            match path.ends_with(".sources") {
+                true => deb822_entries(path, &text)
+                    .map_err(refuse)?
+                    .iter()
+                    .try_for_each(|s| add(entry_of(path, s)))?,
+                false => text.lines().filter_map(|line| one_line(path, line)).try_for_each(add)?,
+            }
+        }
+        Ok(sources)
+    }
+
+    fn add(
+        &mut self,
+        entry: &Entry<'_>,
+        files: &BTreeMap<String, Vec<u8>>,
+        architecture: &str,
+    ) -> Result<(), String> {
+        let option = |name: &str| entry.options.get(name).map(String::as_str);
+        let flag = |name: &str| option(name).and_then(truth);
+        for uri in &entry.uris {
+            let uri = uri.replace("$(ARCH)", architecture);
+            let uris = match locate(&uri, files) {
+                Ok(uris) => uris,
+                Err(why) => {
+                    self.notes.push(format!("{}: {} {why}", inventory::printable(entry.path), shown(&uri)));
+                    continue;
+                }
+            };
+            for suite in &entry.suites {
+                if self.list.len() == SOURCES_MAX {
+                    return Err(format!("more than {SOURCES_MAX} repositories"));
+                }
+                let suite = suite.replace("$(ARCH)", architecture);
+                self.list.push(Source {
+                    uris: uris.clone(),
+                    suite: checked_path(&suite)?,
+                    components: entry.components.iter().map(|c| checked_path(c)).collect::<Result<_, _>>()?,
+                    architectures: option("arch")
+                        .map(|text| text.split([',', ' ']).map(str::to_owned).collect()),
+                    signed_by: option("signed-by").map_or(Ok(SignedBy::Trusted), signed_by)?,
+                    trusted: flag("trusted").or_else(|| flag("allow-insecure").filter(|allowed| *allowed)),
+                    check_valid_until: flag("check-valid-until"),
+                    check_date: flag("check-date"),
+                    from: entry.path.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An URI for messages: without user and password.
+fn shown(uri: &str) -> String {
+    Url::parse(uri).map_or_else(|_| inventory::printable(uri), |url| fetch::client::shown(&url))
+}
+
+/// A suite or component: a path below the repository that stays there.
+fn checked_path(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._+~-/@:".contains(&b);
+    let stays = text.split('/').all(|part| part != "..");
+    match !text.is_empty() && text.bytes().all(plain) && stays {
+        true => Ok(text.to_owned()),
+        false => Err(format!("unexpected suite or component {}", inventory::printable(text))),
+    }
+}
+
+/// `deb [options] URI suite component…`.
+fn one_line<'a>(path: &'a str, line: &'a str) -> Option<Entry<'a>> {
+    let line = line.split('#').next().unwrap_or("").trim_ascii();
+    let rest = line.strip_prefix("deb").filter(|rest| rest.starts_with([' ', '\t']))?.trim_ascii_start();
+    let (options, rest) = match rest.strip_prefix('[') {
+        Some(inner) => inner.split_once(']')?,
+        None => ("", rest),
+    };
+    let options = options.split_ascii_whitespace().filter_map(|option| option.split_once('='));
+    let mut words = rest.split_ascii_whitespace();
+    Some(Entry {
+        path,
+        uris: vec![words.next()?],
+        suites: vec![words.next()?],
+        components: words.collect(),
+        options: options.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect(),
+    })
+}
+
+/// The stanzas of a `.sources` file that are in force.
+fn deb822_entries(path: &str, text: &str) -> Result<Vec<BTreeMap<String, String>>, String> {
+    let mut stanzas =
+        deb822::stanzas(text).map_err(|why| format!("{}: {why}", inventory::printable(path)))?;
+    stanzas.retain(|stanza| {
+        let enabled = stanza.get("enabled").and_then(|value| truth(value)) != Some(false);
+        enabled
+            && stanza
+                .get("types")
+                .is_some_and(|types| types.split_ascii_whitespace().any(|word| word == "deb"))
+    });
+    Ok(stanzas)
+}
+
+fn entry_of<'a>(path: &'a str, stanza: &'a BTreeMap<String, String>) -> Entry<'a> {
+    let words =
+        |name: &str| stanza.get(name).map(|text| text.split_ascii_whitespace().collect()).unwrap_or_default();
+    let mut options = stanza.clone();
+    if let Some(architectures) = options.remove("architectures") {
+        options.insert("arch".into(), architectures.split_ascii_whitespace().collect::<Vec<_>>().join(","));
+    }
+    Entry { path, uris: words("uris"), suites: words("suites"), components: words("components"), options }
+}
+
+fn signed_by(text: &str) -> Result<SignedBy, String> {
+    if text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----") {
+        // An empty line is written as a dot in a field.
+        let lines = text.lines().map(|line| if line.trim_ascii() == "." { "" } else { line.trim_ascii() });
+        return Ok(SignedBy::Inline(
+            lines.skip_while(|line| line.is_empty()).collect::<Vec<_>>().join("\n") + "\n",
+        ));
+    }
+    let (mut files, mut fingerprints) = (Vec::new(), Vec::new());
+    for word in text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty()) {
+        let print = word.trim_end_matches('!');
+        match print.bytes().all(|b| b.is_ascii_hexdigit()) && matches!(print.len(), 40 | 64) {
+            true => fingerprints.push(print.to_ascii_uppercase()),
+            false if word.starts_with('/') => files.push(word.to_owned()),
+            false => {
+                return Err(format!(
+                    "Signed-By {} is neither a path nor a fingerprint",
+                    inventory::printable(word)
+                ));
+            }
+        }
+    }
+    Ok(SignedBy::Named { files, fingerprints })
+}
+
+/// Where an URI leads. Mirror lists are followed where they are files of the image.
+fn locate(uri: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Url>, &'static str> {
+    let Some(list) = uri.strip_prefix("mirror+file:") else { return Ok(vec![base(uri)?]) };
+    let path = list.strip_prefix("//").unwrap_or(list);
+    let text = files.get(path).ok_or("names a mirror list that is not there")?;
+    let text = String::from_utf8_lossy(text);
+    let first_words = text.lines().filter_map(|line| line.split_ascii_whitespace().next());
+    let uris: Vec<Url> =
+        first_words.filter(|word| !word.starts_with('#')).filter_map(|word| base(word).ok()).collect();
+    if uris.is_empty() { Err("names a mirror list without a mirror that can be used") } else { Ok(uris) }
+}
+
+fn base(uri: &str) -> Result<Url, &'static str> {
+    let mut url = Url::parse(uri).map_err(|_| "is no URI")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("is not fetched over http or https and is passed over");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query and is passed over");
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
