@@ -1,11 +1,8 @@
 //! How the plan is carried out: the way that the adapter chose from the facts of the image.
 
-/// Opens images by reference; only `cli` knows credentials and policy.
-#[async_trait::async_trait]
-pub trait ToolingImages: Send + Sync {
-    /// The image behind a reference.
-    async fn open(&self, reference: &str) -> Result<Arc<dyn endpoint::Source>, endpoint::Error>;
-}
+mod outside;
+
+pub use outside::ToolingImages;
 
 use crate::{
     Error, Phase,
@@ -73,7 +70,11 @@ impl Patcher {
     ) -> Result<Ran, Error> {
         let ran = match subject.observed.facts.strategy {
             Strategy::InPlace => self.tool(request, subject, plan, document).await?,
-            Strategy::Outside | Strategy::Unpacked => {
+            Strategy::Outside => {
+                self.attach_tooling(request, subject, document).await?;
+                self.tool(request, subject, plan, document).await?
+            }
+            Strategy::Unpacked => {
                 let source = adapter::Error::Unsupported("an image without its package tool".to_owned());
                 return Err(Error::Adapter { name: request.name.clone(), source });
             }
