@@ -1,7 +1,10 @@
 //! Databases changed at random: packages or an error, never a panic, in time that grows with their bytes alone.
 
+use super::locks::{Form, Locks};
+use super::repositories::Configuration;
 use super::testing::{bdb, blobs, log, ndb, package, sample, sqlite};
-use super::{Database, Header, contents, packages};
+use super::variables::Variables;
+use super::{Database, Header, contents, manifest, packages};
 use std::time::{Duration, Instant};
 
 /// Changes tried on each form.
@@ -102,6 +105,37 @@ fn damaged_headers_are_survived() {
         let files = contents::files(&header).map(|files| files.len());
         assert!(files.is_err() || files.unwrap_or(0) <= bytes.len());
         drop((contents::scripts(&header), contents::relations(&header, contents::PROVIDES)));
+    });
+}
+
+#[test]
+fn damaged_texts_are_survived() {
+    let shown = |text: &str| assert!(text.chars().all(|c| (' '..='~').contains(&c)), "{text:?}");
+    let repositories = b"[a]\nname=A $releasever\nbaseurl=http://u:p@a.example:81/${basearch:-x}/,\n https://b/\nenabled=1\n\
+        gpgkey=https://c/\n[main]\nexclude=a*,[b-d]?\n";
+    damage(7, repositories, &mut |bytes| {
+        let mut read = Configuration::new(Variables::new("9", "x86_64"));
+        if read.add("/a.repo", bytes).is_ok() {
+            read.notes.iter().chain(&read.hosts).for_each(|text| shown(text));
+        }
+    });
+    let manifest = b"a\t1-2.azl3\t1\t2\tV\t(none)\t3\tx86_64\t0\ta-1-2.azl3.src.rpm\n";
+    damage(8, manifest, &mut |bytes| match manifest::packages(Some(b"a-1-2.azl3.x86_64\n"), bytes) {
+        Ok(installed) => installed.notes.iter().for_each(|note| shown(note)),
+        Err(error) => shown(&error.to_string()),
+    });
+    let forms = [Form::List, Form::Toml, Form::Main, Form::Zypp, Form::Names];
+    let locks = b"[main]\nexclude=b*\n\nmatch_type: glob\nsolvable_name: [b]a?h\n\n[[packages]]\nname = \"b\"\nbash-0:1-*.x\n";
+    let all = packages(&Database::alone(&sqlite(&blobs()))).map(|installed| installed.packages);
+    damage(9, locks, &mut |bytes| {
+        for form in forms {
+            let mut locks = Locks::default();
+            if locks.add("/locks", form, bytes).is_ok() {
+                locks.apply(&mut all.clone().unwrap_or_default());
+                locks.notes.iter().for_each(|note| shown(note));
+                locks.patterns().for_each(|pattern| shown(&pattern));
+            }
+        }
     });
 }
 

@@ -7,15 +7,20 @@ mod bdb;
 pub mod contents;
 #[cfg(test)]
 mod damage;
+mod glob;
 pub mod header;
+mod ini;
 pub mod locations;
+pub mod locks;
 pub mod manifest;
 mod ndb;
 mod package;
+pub mod repositories;
 mod sqlite;
 pub mod tag;
 #[cfg(test)]
 mod testing;
+pub mod variables;
 mod wal;
 mod wire;
 
