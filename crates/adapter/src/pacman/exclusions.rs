@@ -37,17 +37,20 @@ const SUFFIX: [(&str, &str); 3] =
 /// The keys that pacman trusts. Checking a signature touches them without changing what they say.
 const KEYS: &str = "etc/pacman.d/gnupg";
 
-/// The package whose scripts change the keys for good.
-const KEYS_PACKAGE: &str = "archlinux-keyring";
+/// How the names of packages end whose scripts change the keys for good (`archlinux-keyring`).
+const KEYS_PACKAGES: &str = "-keyring";
 
-/// What stays out. The keys may change where their package may.
-pub(super) fn exclusions(upgraded: impl Fn(&str) -> bool, certificates: bool) -> Vec<Exclusion> {
+/// What stays out, where these packages may be upgraded. The keys may change where their package may.
+pub(super) fn exclusions<'a>(
+    mut upgraded: impl Iterator<Item = &'a str>,
+    certificates: bool,
+) -> Vec<Exclusion> {
     let under = UNDER.map(|path| Exclusion::Under(path.to_owned()));
     let inside = INSIDE.map(|path| Exclusion::Inside(path.to_owned()));
     let suffix =
         SUFFIX.map(|(folder, suffix)| Exclusion::Suffix { folder: folder.into(), suffix: suffix.into() });
     let mut all: Vec<_> = under.into_iter().chain(inside).chain(suffix).collect();
-    if !upgraded(KEYS_PACKAGE) {
+    if !upgraded.any(|name| name.ends_with(KEYS_PACKAGES)) {
         all.push(Exclusion::Under(KEYS.to_owned()));
     }
     if certificates {
@@ -63,7 +66,8 @@ mod tests {
     #[test]
     fn what_tools_leave_behind_is_out_and_what_they_install_is_in() {
         let out = |path: &str, all: &[Exclusion]| all.iter().any(|e| e.covers(path.as_bytes()));
-        let (named, all) = (exclusions(|_| false, false), exclusions(|_| true, true));
+        let named = exclusions(["openssl"].into_iter(), false);
+        let all = exclusions(["archlinux-keyring", "openssl"].into_iter(), true);
         for path in [
             "var/lib/pacman/sync/core.db",
             "var/cache/pacman/pkg/a.pkg.tar.zst",

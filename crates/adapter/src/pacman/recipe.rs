@@ -34,14 +34,14 @@ pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<
     }
     let own_certificates =
         settings.ca_certificates.clone().filter(|_| facts.present.contains(CERTIFICATES_FOLDER));
-    let upgraded = |name: &str| match &plan.scope {
-        Scope::UpdateAll => true,
-        Scope::Fixes(fixes) => fixes.iter().any(|fix| fix.package.as_str() == name),
+    let upgraded: Vec<&str> = match &plan.scope {
+        Scope::UpdateAll => facts.inventory.packages.iter().map(|p| p.name.as_str()).collect(),
+        Scope::Fixes(fixes) => fixes.iter().map(|fix| fix.package.base()).collect(),
     };
     let mut recipe = Recipe {
         mounts: conf::mounts(facts)?,
         evidence: database_looks(),
-        exclusions: exclusions(upgraded, own_certificates.is_some()),
+        exclusions: exclusions(upgraded.into_iter(), own_certificates.is_some()),
         hosts: facts.hosts.clone(),
         steps: Vec::new(),
     };
