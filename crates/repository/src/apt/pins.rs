@@ -283,14 +283,11 @@ mod tests {
     }
 
     fn origin(suite: &str, codename: &str, label: &str) -> Origin {
-        let release = Release {
-            suite: suite.into(),
-            codename: codename.into(),
-            label: label.into(),
-            origin: "Debian".into(),
-            version: "12.5".into(),
-            ..Release::default()
-        };
+        let head = format!(
+            "Date: Thu, 01 Jan 1970 00:00:00 GMT\nOrigin: Debian\nVersion: 12.5\nSuite: {suite}\n\
+             Codename: {codename}\nLabel: {label}\n"
+        );
+        let release = Release::parse(&head).unwrap();
         Origin {
             release,
             component: "main".into(),

@@ -1,0 +1,1 @@
+//! Against the real apt, on this machine's own mirror.
