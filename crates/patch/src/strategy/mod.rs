@@ -1,6 +1,7 @@
 //! How the plan is carried out: the way that the adapter chose from the facts of the image.
 
 mod outside;
+mod unpacked;
 
 pub use outside::ToolingImages;
 
@@ -74,10 +75,7 @@ impl Patcher {
                 self.attach_tooling(request, subject, document).await?;
                 self.tool(request, subject, plan, document).await?
             }
-            Strategy::Unpacked => {
-                let source = adapter::Error::Unsupported("an image without its package tool".to_owned());
-                return Err(Error::Adapter { name: request.name.clone(), source });
-            }
+            Strategy::Unpacked => self.unpacked(request, subject, plan, document).await?,
         };
         document.steps = record::steps(&ran.run.steps);
         document.fetches = record::fetches(&ran.run.fetches);
