@@ -6,6 +6,7 @@ mod apk;
 mod dpkg;
 mod os;
 mod pacman;
+mod rpm;
 
 pub use os::{os_looks, os_release};
 
@@ -175,6 +176,7 @@ pub fn choose(os: &OsRelease) -> Result<&'static dyn Adapter, Error> {
         Some(Database::Dpkg) => Ok(&dpkg::Dpkg),
         Some(Database::Apk) => Ok(&apk::Apk),
         Some(Database::Pacman) => Ok(&pacman::Pacman),
+        Some(Database::Rpm) => Ok(&rpm::Rpm),
         _ => Err(Error::Unsupported(describe(os))),
     }
 }
@@ -216,6 +218,9 @@ mod tests {
             (os("postmarketos", &["alpine"]), "apk"),
             (os("arch", &[]), "pacman"),
             (os("manjaro", &["arch"]), "pacman"),
+            (os("rocky", &["rhel", "fedora"]), "rpm"),
+            (os("sles", &["suse"]), "rpm"),
+            (os("eurolinux", &["rhel"]), "rpm"),
         ] {
             assert_eq!(choose(&good).map(Adapter::name).ok(), Some(name), "{good:?}");
         }
@@ -223,8 +228,8 @@ mod tests {
         for (os, message) in [
             (gentoo, "not supported yet: Gentoo Linux (gentoo)"),
             (
-                OsRelease { version_id: "9".into(), ..os("rocky", &["rhel", "fedora"]) },
-                "not supported yet: rocky 9",
+                OsRelease { version_id: "22.03".into(), ..os("openeuler", &[]) },
+                "not supported yet: openeuler 22.03",
             ),
             (OsRelease::default(), "not supported yet: an image without an os-release file"),
         ] {

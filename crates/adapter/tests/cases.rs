@@ -44,7 +44,8 @@ impl Case {
         let mut evidence: Evidence =
             files.map(|(path, body)| (path.to_owned(), body.clone().into_bytes())).collect();
         evidence.extend(self.get("exists").lines().map(|path| (path.to_owned(), Vec::new())));
-        let databases = self.sections.iter().filter_map(|(name, body)| Some((name.strip_prefix("rpmdb ")?, body)));
+        let databases =
+            self.sections.iter().filter_map(|(name, body)| Some((name.strip_prefix("rpmdb ")?, body)));
         evidence.extend(databases.map(|(path, body)| (path.to_owned(), ndb::database(body))));
         evidence
     }
@@ -147,7 +148,8 @@ fn render_exec(out: &mut String, index: usize, exec: &Exec) {
     writeln!(out, "{index} run \"{}\"{when}, {:?}{network}{may_fail}", exec.title, exec.timeout).unwrap();
     writeln!(out, "  $ {}", exec.argv.join(" ")).unwrap();
     // What apt is told of by a file other tools know by the environment only.
-    for (key, value) in exec.env.iter().filter(|(key, _)| key.ends_with("_proxy") || key.starts_with("SSL_")) {
+    for (key, value) in exec.env.iter().filter(|(key, _)| key.ends_with("_proxy") || key.starts_with("SSL_"))
+    {
         writeln!(out, "  with {key}={value}").unwrap();
     }
 }
