@@ -14,6 +14,7 @@ pub use client::Apt;
 pub use index::Release;
 pub use package::{PackageSpec, Script};
 pub use served::{Asked, Fault, Served};
+pub(crate) use signing::Key as SigningKey;
 pub use signing::Signature;
 
 use crate::{Error, command::argv, tools};

@@ -46,6 +46,8 @@ pub const TOOLS: &[Tool] = &[
     debian("openssl", "openssl", "makes certificates"),
     debian("rpm", "rpm", "installs RPM packages, judges them and their versions"),
     debian("pacman", "pacman-package-manager", "its library judges pacman versions"),
+    debian("repo-add", "pacman-package-manager", "writes databases of pacman"),
+    debian("bsdtar", "libarchive-tools", "builds packages for pacman"),
     debian("cc", "gcc", "builds the judge of apk versions"),
     debian("rpmbuild", "rpm", "builds RPM packages"),
     debian("rpmsign", "rpm", "signs RPM packages"),

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use testkit::apk::image::{ARGV, Alpine, Options, Tool};
 use testkit::apk::{Index, Signature, database, needs, scenario};
-use testkit::command::{Argv, Ran, argv};
+use testkit::chroot::{self, Chroot, words};
+use testkit::command::{Ran, argv};
 use testkit::debian_root::TAG;
 use testkit::image_reader::ImageReader;
 use testkit::{debs, probe, skip};
@@ -90,80 +91,41 @@ fn syft_finds_the_packages_of_an_image() {
     assert_eq!(testkit::syft::packages_of(alpine.layout.directory(), TAG, "apk").unwrap(), versions);
 }
 
-/// The image's tree, in which programs run with a process namespace of their own.
-struct Root(tempfile::TempDir);
-
-impl Root {
-    fn of(alpine: &Alpine) -> Root {
-        let root = Root(tempfile::tempdir().unwrap());
-        let image = ImageReader::open(alpine.layout.directory(), TAG).unwrap();
-        for layer in image.layers() {
-            let blob = alpine.layout.blob_path(layer["digest"].as_str().unwrap());
-            argv("tar", ["-xpzf"]).arg(blob).arg("-C").arg(root.0.path()).stdout().unwrap();
-        }
-        argv("mknod", ["-m", "666"])
-            .arg(root.0.path().join("dev/null"))
-            .arg("c")
-            .arg("1")
-            .arg("3")
-            .stdout()
-            .unwrap();
-        root
-    }
-
-    fn apk(&self, words: &[&str]) -> Ran {
-        let proc = format!("--mount-proc={}", self.0.path().join("proc").display());
-        let inside = argv("unshare", ["--mount", "--pid", "--fork", "--kill-child", &proc, "chroot"])
-            .arg(self.0.path())
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("http_proxy", "")
-            .arg("/sbin/apk");
-        words.iter().fold(inside, Argv::arg).output().unwrap()
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.path().join(path.trim_start_matches('/'))).unwrap_or_default()
-    }
-
-    fn version(&self, name: &str) -> String {
-        let all = self.read("lib/apk/db/installed");
-        let own = all.split("\n\n").find(|paragraph| paragraph.contains(&format!("\nP:{name}\n")));
-        own.and_then(|text| text.lines().find_map(|line| line.strip_prefix("V:")))
-            .unwrap_or_default()
-            .to_owned()
-    }
+fn apk(root: &Chroot, words: &[&str]) -> Ran {
+    root.run(&[&["/sbin/apk"], words].concat()).unwrap()
 }
 
-fn words(ran: &Ran) -> String {
-    format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr))
+fn version(root: &Chroot, name: &str) -> String {
+    let all = root.read("lib/apk/db/installed");
+    let own = all.split("\n\n").find(|paragraph| paragraph.contains(&format!("\nP:{name}\n")));
+    own.and_then(|text| text.lines().find_map(|line| line.strip_prefix("V:"))).unwrap_or_default().to_owned()
 }
 
 #[test]
 fn the_stand_in_installs_what_it_is_asked_and_keeps_the_database_whole() {
-    let needs =
-        [needs(), debs::needs(), probe::root(), probe::mounting(), probe::programs(&["mknod", "tar"])];
+    let needs = [needs(), debs::needs(), chroot::needs()];
     if let Err(reason) = probe::first_reason(needs) {
         skip!("{reason}");
     }
     let edited = testkit::tar::Entry::file(&scenario::CONFFILE[1..], "setting = mine\n");
     let options = Options { tool: Tool::StandIn, added: vec![edited], ..Options::default() };
     let alpine = Alpine::new(&options).unwrap();
-    let root = Root::of(&alpine);
-    let ran = root.apk(&["--no-cache", "add", "--upgrade", "libcrypto3>=3.1.4-r5"]);
+    let root = Chroot::of(&alpine.layout, TAG).unwrap();
+    let ran = apk(&root, &["--no-cache", "add", "--upgrade", "libcrypto3>=3.1.4-r5"]);
     assert!(ran.status.success(), "{}", words(&ran));
-    assert_eq!(root.version(scenario::LIBRARY), scenario::NEW, "{}", words(&ran));
+    assert_eq!(version(&root, scenario::LIBRARY), scenario::NEW, "{}", words(&ran));
     assert_eq!(
-        (root.version(scenario::ADDED), root.version(scenario::DEPENDENT)),
+        (version(&root, scenario::ADDED), version(&root, scenario::DEPENDENT)),
         (scenario::NEW.into(), scenario::OLD.into())
     );
     assert!(root.read("etc/apk/world").contains("libcrypto3>=3.1.4-r5\n"));
     assert_eq!(root.read(scenario::TRIGGERED), "/usr/lib/copa\n", "{}", words(&ran));
-    let ran = root.apk(&["upgrade"]);
+    let ran = apk(&root, &["upgrade"]);
     assert!(ran.status.success(), "{}", words(&ran));
     for name in scenario::UPDATABLE {
-        assert_eq!(root.version(name), scenario::NEW, "{name}: {}", words(&ran));
+        assert_eq!(version(&root, name), scenario::NEW, "{name}: {}", words(&ran));
     }
-    assert_eq!(root.version(scenario::HELD), scenario::OLD);
+    assert_eq!(version(&root, scenario::HELD), scenario::OLD);
     assert_eq!(root.read(scenario::STATE), "pre-upgrade 3.1.4-r5 3.1.4-r0\npost-upgrade 3.1.4-r5 3.1.4-r0\n");
     assert_eq!(
         (root.read(scenario::CONFFILE), root.read(scenario::APK_NEW)),
@@ -174,8 +136,8 @@ fn the_stand_in_installs_what_it_is_asked_and_keeps_the_database_whole() {
         ("new\n".into(), String::new())
     );
     assert_eq!(root.read(ARGV), "apk --no-cache add --upgrade libcrypto3>=3.1.4-r5\napk upgrade\n");
-    assert_eq!(root.apk(&["policy"]).status.code(), Some(99));
-    let ran = root.apk(&["add", "--upgrade", scenario::UNSATISFIED]);
+    assert_eq!(apk(&root, &["policy"]).status.code(), Some(99));
+    let ran = apk(&root, &["add", "--upgrade", scenario::UNSATISFIED]);
     assert!(
         !ran.status.success() && words(&ran).contains("copa-nowhere (no such package)"),
         "{}",
@@ -189,29 +151,29 @@ fn the_stand_in_installs_what_it_is_asked_and_keeps_the_database_whole() {
         let expected = alpine.paragraph(spec).unwrap();
         assert!(database.contains(&expected), "{}\n{expected}\n{database}", spec.name());
     }
-    let scripts = argv("tar", ["-tf"]).arg(root.0.path().join("lib/apk/db/scripts.tar")).text().unwrap();
+    let scripts = argv("tar", ["-tf"]).arg(root.at("lib/apk/db/scripts.tar")).text().unwrap();
     assert_eq!(scripts.lines().count(), 4, "{scripts}");
     assert!(!scripts.contains("copa-scripted-3.1.4-r0"), "{scripts}");
 }
 
 #[test]
 fn the_stand_in_works_on_another_root() {
-    let needs =
-        [needs(), debs::needs(), probe::root(), probe::mounting(), probe::programs(&["mknod", "tar"])];
+    let needs = [needs(), debs::needs(), chroot::needs()];
     if let Err(reason) = probe::first_reason(needs) {
         skip!("{reason}");
     }
-    let tooling = Root::of(&Alpine::new(&Options { tool: Tool::StandIn, ..Options::default() }).unwrap());
+    let tooling = Alpine::new(&Options { tool: Tool::StandIn, ..Options::default() }).unwrap();
+    let tooling = Chroot::of(&tooling.layout, TAG).unwrap();
     let target = Alpine::new(&Options::default()).unwrap();
     let image = ImageReader::open(target.layout.directory(), TAG).unwrap();
     let blob = target.layout.blob_path(image.layers()[0]["digest"].as_str().unwrap());
-    fs::create_dir(tooling.0.path().join("target")).unwrap();
-    argv("tar", ["-xpzf"]).arg(blob).arg("-C").arg(tooling.0.path().join("target")).stdout().unwrap();
-    let ran = tooling.apk(&["--root", "/target", "--no-scripts", "add", "--upgrade", scenario::SCRIPTED]);
+    fs::create_dir(tooling.at("target")).unwrap();
+    argv("tar", ["-xpzf"]).arg(blob).arg("-C").arg(tooling.at("target")).stdout().unwrap();
+    let ran = apk(&tooling, &["--root", "/target", "--no-scripts", "add", "--upgrade", scenario::SCRIPTED]);
     assert!(ran.status.success(), "{}", words(&ran));
     assert!(tooling.read("target/lib/apk/db/installed").contains("P:copa-scripted\nV:3.1.4-r5\n"));
     assert_eq!(
-        (tooling.version(scenario::SCRIPTED), tooling.read("target/bin/sh")),
+        (version(&tooling, scenario::SCRIPTED), tooling.read("target/bin/sh")),
         (scenario::OLD.into(), String::new())
     );
 }

@@ -25,12 +25,12 @@ pub enum Signature {
 }
 
 /// A key with a folder of its own.
-pub(super) struct Key {
+pub(crate) struct Key {
     home: TempDir,
 }
 
 impl Key {
-    pub(super) fn generate(owner: &str) -> Result<Key, Error> {
+    pub(crate) fn generate(owner: &str) -> Result<Key, Error> {
         // In the system's own folder: the sockets of gpg's agent have room for a short path only.
         let home = tempfile::Builder::new().prefix("gpg").tempdir().map_err(Error::io("temporary folder"))?;
         let private = fs::Permissions::from_mode(0o700);
@@ -43,7 +43,7 @@ impl Key {
     }
 
     /// Writes the public key beside `stem`, as `.gpg` and in armour as `.asc`.
-    pub(super) fn export(&self, stem: &Path) -> Result<(), Error> {
+    pub(crate) fn export(&self, stem: &Path) -> Result<(), Error> {
         let public = self.gpg().arg("--export").stdout()?;
         let armoured = self.gpg().arg("--armor").arg("--export").stdout()?;
         for (extension, bytes) in [("gpg", public), ("asc", armoured)] {
@@ -65,6 +65,12 @@ impl Key {
             gpg.arg("--output").arg(suite.join(name)).arg(how).arg(&release).stdout()?;
         }
         if signature == Signature::Tampered { tamper(suite) } else { Ok(()) }
+    }
+
+    /// Signs any file, apart from it and not in armour.
+    pub(crate) fn detach(&self, file: &Path, signature: &Path, words: &[&str]) -> Result<(), Error> {
+        let gpg = words.iter().fold(self.gpg(), Argv::arg);
+        gpg.arg("--output").arg(signature).arg("--detach-sign").arg(file).stdout().map(drop)
     }
 
     fn gpg(&self) -> Argv {
