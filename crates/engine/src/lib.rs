@@ -105,7 +105,8 @@ pub struct OpenRequest {
     pub keep_blobs: bool,
 }
 
-/// Where the programs of a tooling image see the image that is patched, with its own `/proc`, `/dev` and `/sys`.
+/// Where the programs of a tooling image see the image that is patched, with its own `/proc`, `/dev` and `/sys`. Files
+/// that a [`Recipe`] shows are in the tooling image's `/dev` only, not in the one below this.
 pub const TARGET: &str = "/target";
 
 /// An engine.
