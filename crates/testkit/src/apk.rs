@@ -13,7 +13,8 @@ pub use package::{ApkSpec, Script};
 pub use repository::{ApkRepository, Index};
 pub use signing::Signature;
 
-use crate::{Error, command::argv, tools};
+use crate::debian_root::Suite;
+use crate::{Error, command::argv, debs, tools};
 
 /// What must be installed to make packages; a reason to skip where it is not.
 pub fn needs() -> Result<(), String> {
@@ -23,6 +24,15 @@ pub fn needs() -> Result<(), String> {
 /// This machine's architecture, as apk names it.
 pub fn native_architecture() -> &'static str {
     std::env::consts::ARCH
+}
+
+/// A genuine package that Alpine's builders made: one that a Debian source package has among its own tests.
+pub fn genuine() -> Result<Vec<u8>, Error> {
+    let files = debs::source(Suite::Trixie, "rekor")?;
+    let source = files.iter().find(|path| path.to_string_lossy().ends_with(".orig.tar.gz"));
+    let source = source.ok_or_else(|| Error::Unavailable("the source of rekor has changed".to_owned()))?;
+    let member = "*/pkg/types/alpine/tests/test_alpine.apk";
+    argv("tar", ["-xzO", "--wildcards", "-f"]).arg(source).arg(member).stdout()
 }
 
 /// `Q1` and the SHA-1 in base64, as apk writes checksums.

@@ -39,12 +39,26 @@ pub fn of(wanted: &Wanted<'_>) -> Result<Vec<PathBuf>, Error> {
         fs::create_dir_all(unfinished).map_err(Error::io(unfinished))?;
         download(wanted, unfinished)
     })?;
-    listed(&folder)
+    listed(&folder, is_deb)
+}
+
+/// The files of a source package of a release, sorted; downloaded if they are not there yet.
+pub fn source(suite: Suite, package: &str) -> Result<Vec<PathBuf>, Error> {
+    let folder = workspace::cache().join("debs").join(format!("source-{package}-{}", suite.name()));
+    workspace::once(&folder, |unfinished| {
+        fs::create_dir_all(unfinished).map_err(Error::io(unfinished))?;
+        let scratch = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
+        let apt = Apt { folder: scratch.path(), kind: "deb-src", architecture: "amd64" };
+        apt.settle(suite)?;
+        apt.run(&["update"]).stdout()?;
+        apt.run(&["source", "--download-only", package]).folder(unfinished).stdout().map(drop)
+    })?;
+    listed(&folder, |_| true)
 }
 
 fn download(wanted: &Wanted<'_>, target: &Path) -> Result<(), Error> {
     let scratch = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
-    let apt = Apt { folder: scratch.path(), architecture: wanted.architecture };
+    let apt = Apt { folder: scratch.path(), kind: "deb", architecture: wanted.architecture };
     apt.settle(wanted.suite)?;
     apt.run(&["update"]).stdout()?;
     if !wanted.closed {
@@ -53,18 +67,22 @@ fn download(wanted: &Wanted<'_>, target: &Path) -> Result<(), Error> {
     }
     let install = apt.run(&["--yes", "--download-only", "--no-install-recommends", "install"]);
     wanted.packages.iter().fold(install, Argv::arg).stdout()?;
-    listed(&scratch.path().join("cache/archives"))?.into_iter().try_for_each(|from| {
+    listed(&scratch.path().join("cache/archives"), is_deb)?.into_iter().try_for_each(|from| {
         let to = target.join(from.file_name().expect("a listed file has a name"));
         fs::copy(&from, &to).map(drop).map_err(Error::io(to))
     })
 }
 
-/// The packages in a folder, sorted.
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+fn is_deb(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "deb")
+}
+
+/// The files of a folder that are wanted, sorted.
+fn listed(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(folder).map_err(Error::io(folder))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
     let mut paths = paths.map_err(Error::io(folder))?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    paths.retain(|path| wanted(path));
     paths.sort();
     Ok(paths)
 }
@@ -72,6 +90,8 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// An apt with everything that it knows and keeps in `folder`.
 struct Apt<'a> {
     folder: &'a Path,
+    /// `deb` or `deb-src`.
+    kind: &'a str,
     architecture: &'a str,
 }
 
@@ -82,7 +102,7 @@ impl Apt<'_> {
             fs::create_dir_all(&path).map_err(Error::io(path))?;
         }
         let archive = Mirror::of_this_machine()?.archive;
-        let line = format!("deb [signed-by={KEYRING}] {archive} {} main\n", suite.name());
+        let line = format!("{} [signed-by={KEYRING}] {archive} {} main\n", self.kind, suite.name());
         for (name, text) in [("status", ""), ("sources.list", line.as_str())] {
             let path = self.folder.join(name);
             fs::write(&path, text).map_err(Error::io(path))?;

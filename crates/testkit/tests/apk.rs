@@ -80,6 +80,47 @@ fn packages_and_indexes_are_members_that_openssl_verifies() {
 }
 
 #[test]
+fn a_genuine_package_is_laid_out_as_those_made_here() {
+    if let Err(reason) =
+        probe::first_reason([needs(), debs::needs(), probe::programs(&["python3", "gunzip"])])
+    {
+        skip!("{reason}");
+    }
+    let alpine = Alpine::new(&Options::default()).unwrap();
+    let genuine = alpine.folder().join("genuine.apk");
+    fs::write(&genuine, testkit::apk::genuine().unwrap()).unwrap();
+    let made = alpine.repository.file(scenario::LIBRARY, scenario::NEW);
+    let keys = [&genuine, &made].map(|path| {
+        let package = members(path);
+        let [signature, control, data] = &package[..] else { panic!("{} members", package.len()) };
+        assert!(file_of_tar(signature, ".SIGN.").0.starts_with(".SIGN.RSA."), "{}", path.display());
+        let hash = testkit::image::digest(data);
+        let information = String::from_utf8(file_of_tar(control, ".PKGINFO").1).unwrap();
+        assert!(information.contains(&format!("datahash = {}\n", &hash["sha256:".len()..])), "{information}");
+        let plain = argv("gunzip", ["-c"]).filter(data).unwrap();
+        let record = b"APK-TOOLS.checksum.SHA1=";
+        assert!(plain.windows(record.len()).any(|window| window == record), "{}", path.display());
+        let keys = information.lines().filter_map(|line| line.split_once(" = "));
+        keys.map(|(key, _)| key.to_owned()).collect::<std::collections::BTreeSet<_>>()
+    });
+    let ours = [
+        "pkgname",
+        "pkgver",
+        "pkgdesc",
+        "url",
+        "builddate",
+        "packager",
+        "size",
+        "arch",
+        "origin",
+        "maintainer",
+        "license",
+        "datahash",
+    ];
+    assert!(keys.iter().all(|keys| ours.iter().all(|key| keys.contains(*key))), "{keys:?}");
+}
+
+#[test]
 fn syft_finds_the_packages_of_an_image() {
     if let Err(reason) = probe::first_reason([needs(), probe::programs(&["skopeo", "syft"])]) {
         skip!("{reason}");
