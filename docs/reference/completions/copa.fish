@@ -41,6 +41,8 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -s s -l scanner -d 'Who
 complete -c copa -n "__fish_copa_using_subcommand patch" -s t -l tag -d 'Tag, or full reference, of the patched image [default: the image\'s tag with the suffix]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l tag-suffix -d 'What the image\'s own tag gets at its end where no --tag is given' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l oci-dir -d 'Write the patched image into this OCI layout folder' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l repositories -d 'Repository configuration for images without a package tool: a folder with etc/apt, etc/yum.repos.d or etc/apk' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l tooling-image -d 'Image whose package tool works on images that have none [default: the distribution\'s own of the same release]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -s w -l working-folder -d 'Folder for temporary files [default: inside the cache]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
@@ -58,12 +60,18 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -l ignore-errors -d 'Go
 complete -c copa -n "__fish_copa_using_subcommand patch" -s p -l push -d 'Push the patched image to its registry'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l overwrite -d 'Let the patched image take the place of the original under its name'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l dry-run -d 'Only show what would be done, as \'copa plan\' does'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l security-only -d 'Take only what the repositories mark as security updates (apt, dnf, zypper)'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-removals -d 'Let fixes take packages away'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l skip-scripts -d 'Unpack packages although scripts of theirs would have to run (images without a package tool)'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-archived -d 'Take packages of releases at their end from the archives, which nobody keeps up'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l detailed-exit-code -d 'Tell by exit code: 0 all patched, 20 nothing to do, 21 patched but findings remain'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
 complete -c copa -n "__fish_copa_using_subcommand patch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c copa -n "__fish_copa_using_subcommand plan" -s i -l image -d 'Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -s r -l report -d 'Vulnerability report (JSON file); without one, everything is updated' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -s s -l scanner -d 'Who made the report: trivy, native, or NAME of a plugin \'copa-NAME\' on PATH' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l repositories -d 'Repository configuration for images without a package tool: a folder with etc/apt, etc/yum.repos.d or etc/apk' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l tooling-image -d 'Image whose package tool works on images that have none [default: the distribution\'s own of the same release]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -s w -l working-folder -d 'Folder for temporary files [default: inside the cache]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
@@ -76,6 +84,10 @@ complete -c copa -n "__fish_copa_using_subcommand plan" -l result -d 'Write what
 complete -c copa -n "__fish_copa_using_subcommand plan" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-mismatch -d 'Patch although the report was made for another image'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l ignore-errors -d 'Go on with the other packages when one cannot be patched'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l security-only -d 'Take only what the repositories mark as security updates (apt, dnf, zypper)'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-removals -d 'Let fixes take packages away'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l skip-scripts -d 'Unpack packages although scripts of theirs would have to run (images without a package tool)'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-archived -d 'Take packages of releases at their end from the archives, which nobody keeps up'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l detailed-exit-code -d 'Tell by exit code: 0 all patched, 20 nothing to do, 21 patched but findings remain'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
 complete -c copa -n "__fish_copa_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'

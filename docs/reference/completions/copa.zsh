@@ -42,6 +42,8 @@ _arguments "${_arguments_options[@]}" : \
 '--tag=[Tag, or full reference, of the patched image \[default\: the image'\''s tag with the suffix\]]:TAG|REFERENCE:_default' \
 '--tag-suffix=[What the image'\''s own tag gets at its end where no --tag is given]:SUFFIX:_default' \
 '--oci-dir=[Write the patched image into this OCI layout folder]:DIR:_files' \
+'--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
+'--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
 '--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
 '-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
 '--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
@@ -63,6 +65,10 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--push[Push the patched image to its registry]' \
 '--overwrite[Let the patched image take the place of the original under its name]' \
 '--dry-run[Only show what would be done, as '\''copa plan'\'' does]' \
+'--security-only[Take only what the repositories mark as security updates (apt, dnf, zypper)]' \
+'--allow-removals[Let fixes take packages away]' \
+'--skip-scripts[Unpack packages although scripts of theirs would have to run (images without a package tool)]' \
+'--allow-archived[Take packages of releases at their end from the archives, which nobody keeps up]' \
 '--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
 '--debug[Tell what happens inside; keep temporary files; plain progress]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -77,6 +83,8 @@ _arguments "${_arguments_options[@]}" : \
 '--report=[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
 '-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
 '--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
+'--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
 '--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
 '-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
 '--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
@@ -90,6 +98,10 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
 '--allow-mismatch[Patch although the report was made for another image]' \
 '--ignore-errors[Go on with the other packages when one cannot be patched]' \
+'--security-only[Take only what the repositories mark as security updates (apt, dnf, zypper)]' \
+'--allow-removals[Let fixes take packages away]' \
+'--skip-scripts[Unpack packages although scripts of theirs would have to run (images without a package tool)]' \
+'--allow-archived[Take packages of releases at their end from the archives, which nobody keeps up]' \
 '--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
 '--debug[Tell what happens inside; keep temporary files; plain progress]' \
 '-h[Print help (see more with '\''--help'\'')]' \

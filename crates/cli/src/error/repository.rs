@@ -29,7 +29,6 @@ pub(super) fn repository(error: &E) -> Sorted {
             packages("the mirror may be in the middle of an update; try again, or another mirror")
         }
         E::Packed { .. } | E::Archive { .. } => (Kind::Packages, None),
-        E::NoCandidate { .. } => packages("a package repository may lag behind the advisory"),
         E::Unsatisfied { .. } | E::Conflict { .. } => (Kind::Packages, None),
         E::Limit(_) => (Kind::Packages, None),
         E::Fetch(error) => fetch(error, Kind::Packages),
