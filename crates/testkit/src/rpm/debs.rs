@@ -1,13 +1,14 @@
 //! The packages of Debian that a synthetic distribution is made of, fetched by the real apt without touching this machine's state.
 
 use crate::command::{Argv, argv};
-use crate::{Error, mirror::Mirror, workspace};
+use crate::{Error, image, mirror::Mirror, workspace};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Fetches what `groups` need, each on an empty system of `suite`, and gives the folder that has it all. Done once.
 pub(super) fn fetch(suite: &str, groups: &[&[&str]]) -> Result<PathBuf, Error> {
-    let folder = workspace::cache().join("rpm").join(format!("debs-{suite}"));
+    let fingerprint = &image::digest(format!("{groups:?}").as_bytes())["sha256:".len()..][..6];
+    let folder = workspace::cache().join("rpm").join(format!("debs-{suite}-{fingerprint}"));
     workspace::once(&folder, |unfinished| {
         let apt = Apt::prepare(suite, unfinished)?;
         groups.iter().try_for_each(|packages| apt.download(packages))

@@ -17,7 +17,7 @@ pub enum Family {
     RockyMinimal,
     /// SUSE Linux Enterprise Server 15: zypper; the distribution's key is in the database already.
     Sles,
-    /// The same with a database of the NDB format, as SUSE has it.
+    /// The same with newer tools and a database of the NDB format, as SUSE has it.
     SlesNdb,
     /// As UBI micro: a database and no tool, no shell.
     RockyMicro,
@@ -47,7 +47,7 @@ pub const FAMILIES: [Family; 11] = [
 pub enum Series {
     /// dnf 4, zypper, rpm 4.18.
     Classic,
-    /// dnf5, rpm 6.
+    /// dnf5, a newer zypper, rpm 6, which alone has NDB.
     Modern,
 }
 
@@ -65,7 +65,7 @@ impl Series {
         const BASE: &[&str] = &["bash", "coreutils", "sed", "grep", "findutils", "gpg", "rpm", "libexpat1"];
         match self {
             Series::Classic => &[&["dnf", "dnf-plugins-core", "rpm"], &["zypper"], BASE],
-            Series::Modern => &[&["dnf5", "rpm"], BASE],
+            Series::Modern => &[&["dnf5", "rpm"], &["zypper"], BASE],
         }
     }
 
@@ -84,6 +84,7 @@ pub(super) enum Base {
     Dnf,
     Dnf5,
     Zypper,
+    ZypperModern,
     Micro,
 }
 
@@ -93,19 +94,24 @@ impl Base {
             Base::Dnf => "dnf",
             Base::Dnf5 => "dnf5",
             Base::Zypper => "zypper",
+            Base::ZypperModern => "zypper-modern",
             Base::Micro => "micro",
         }
     }
 
     pub(super) fn series(self) -> Series {
-        if self == Base::Dnf5 { Series::Modern } else { Series::Classic }
+        if matches!(self, Base::Dnf5 | Base::ZypperModern) { Series::Modern } else { Series::Classic }
     }
 
     pub(super) fn database(self) -> &'static str {
         match self {
             Base::Dnf | Base::Micro => "/var/lib/rpm",
-            Base::Dnf5 | Base::Zypper => "/usr/lib/sysimage/rpm",
+            Base::Dnf5 | Base::Zypper | Base::ZypperModern => "/usr/lib/sysimage/rpm",
         }
+    }
+
+    pub(super) fn has_zypper(self) -> bool {
+        matches!(self, Base::Zypper | Base::ZypperModern)
     }
 
     /// What is in it beside the packages of the scenario.
@@ -113,7 +119,7 @@ impl Base {
         let tool: &[&str] = match self {
             Base::Dnf => &["dnf", "dnf-plugins-core"],
             Base::Dnf5 => &["dnf5"],
-            Base::Zypper => &["zypper"],
+            Base::Zypper | Base::ZypperModern => &["zypper"],
             Base::Micro => return vec!["glibc", "openssl-libs", "expat"],
         };
         let plain =
@@ -180,7 +186,8 @@ impl Family {
         match self {
             Family::Rocky | Family::AlmaLinux | Family::Amazon | Family::AzureLinux => Base::Dnf,
             Family::Fedora | Family::RockyMinimal => Base::Dnf5,
-            Family::Sles | Family::SlesNdb => Base::Zypper,
+            Family::Sles => Base::Zypper,
+            Family::SlesNdb => Base::ZypperModern,
             Family::RockyMicro | Family::CentosBerkeley | Family::AzureLinuxDistroless => Base::Micro,
         }
     }
@@ -192,7 +199,7 @@ impl Family {
 
     /// Where repositories are configured.
     pub(super) fn repository_folder(self) -> &'static str {
-        if self.base() == Base::Zypper { "etc/zypp/repos.d" } else { "etc/yum.repos.d" }
+        if self.base().has_zypper() { "etc/zypp/repos.d" } else { "etc/yum.repos.d" }
     }
 
     pub(super) fn release(self) -> Release {

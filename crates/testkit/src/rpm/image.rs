@@ -2,7 +2,7 @@
 
 use super::family::{Base, Family};
 use super::repository::Repo;
-use super::{Repositories, root};
+use super::{Repositories, root, scenario};
 use crate::debian_root::TAG;
 use crate::image::{Image, Layer, Layout, digest, text};
 use crate::tar::{self, Entry};
@@ -52,6 +52,28 @@ impl Setup {
         self
     }
 
+    /// With a package that the administrator has locked at its old version, in the way of the family's own tool.
+    #[must_use]
+    pub fn hold(self, name: &str) -> Self {
+        let version = scenario::OLD;
+        match self.family.base() {
+            Base::Dnf | Base::Micro => {
+                self.file("etc/dnf/plugins/versionlock.list", &format!("{name}-0:{version}.*\n"))
+            }
+            Base::Dnf5 => self.file(
+                "etc/dnf/versionlock.toml",
+                &format!(
+                    "version = \"1.0\"\n\n[[packages]]\nname = \"{name}\"\n[[packages.conditions]]\n\
+                     key = \"evr\"\ncomparator = \"=\"\nvalue = \"{version}\"\n"
+                ),
+            ),
+            Base::Zypper | Base::ZypperModern => self.file(
+                "etc/zypp/locks",
+                &format!("\ntype: package\nmatch_type: glob\ncase_sensitive: on\nsolvable_name: {name}\n"),
+            ),
+        }
+    }
+
     /// Writes the image into a layout and tags it; gives its descriptor.
     pub fn add(&self, layout: &Layout, tag: &str) -> Result<Value, Error> {
         stack(&family_layout(self.family)?, &[self.last_layer()], layout, tag)
@@ -73,7 +95,7 @@ impl Setup {
     /// Names and texts of the configuration's files: dnf has one for all repositories, zypper one for each.
     fn configuration(&self) -> Vec<(String, String)> {
         let sections = self.repositories.iter().map(|repo| (repo.name().to_owned(), self.section(*repo)));
-        if self.family.base() == Base::Zypper {
+        if self.family.base().has_zypper() {
             return sections.collect();
         }
         let all: String = sections.map(|(_, text)| text + "\n").collect();
@@ -89,8 +111,12 @@ impl Setup {
             self.url,
             root::KEY_PATH
         );
-        if self.family.base() == Base::Zypper {
-            text.push_str("autorefresh=1\ntype=rpm-md\npkg_gpgcheck=1\n");
+        if self.family.base().has_zypper() {
+            text.push_str("autorefresh=1\ntype=rpm-md\n");
+        }
+        // Debian's newer zypper does not understand how rpm 6 says that a signature is good; the index is checked, and vouches.
+        if self.family == Family::Sles {
+            text.push_str("pkg_gpgcheck=1\n");
         }
         text
     }

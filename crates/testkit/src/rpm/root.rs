@@ -2,7 +2,7 @@
 
 use super::database;
 use super::family::{Base, Family};
-use super::{Repositories, scenario};
+use super::{Repo, Repositories, scenario};
 use crate::command::{Argv, argv};
 use crate::image_reader::plain;
 use crate::tar::{self, Entry, Kind, Reader};
@@ -79,15 +79,23 @@ fn install_base(base: Base, repositories: &Repositories, root: &Path) -> Result<
     }
     let mut files = repositories.closure(&names)?;
     if base != Base::Micro {
-        let package = |name, version, architecture| {
-            repositories.package(super::Repo::Base, name, version, architecture)
-        };
-        let arch = std::env::consts::ARCH;
-        files.extend(scenario::KERNELS.map(|version| package(scenario::KERNEL, version, arch)));
-        let architectures = scenario::multilib().into_iter().chain([arch]);
-        files.extend(architectures.map(|arch| package(scenario::MULTILIB, scenario::OLD, arch)));
+        files.extend(several(base, repositories));
     }
     install(root, base.database(), &files)
+}
+
+/// What is installed in several versions, or for several architectures.
+fn several(base: Base, repositories: &Repositories) -> Vec<PathBuf> {
+    let own = std::env::consts::ARCH;
+    let package = |name, version, architecture| repositories.package(Repo::Base, name, version, architecture);
+    let kernels = scenario::KERNELS.map(|version| package(scenario::KERNEL, version, own));
+    // SUSE gives packages of a second architecture other names.
+    let architectures = if base.has_zypper() { None } else { scenario::multilib() };
+    let multilib = architectures.into_iter().chain([own]);
+    kernels
+        .into_iter()
+        .chain(multilib.map(|architecture| package(scenario::MULTILIB, scenario::OLD, architecture)))
+        .collect()
 }
 
 fn install(root: &Path, database: &str, files: &[PathBuf]) -> Result<(), Error> {

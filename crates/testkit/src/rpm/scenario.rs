@@ -198,22 +198,30 @@ pub(super) fn release(family: Family) -> PackageSpec {
         "NAME=\"{}\"\nVERSION=\"{2}\"\nID=\"{1}\"\nID_LIKE=\"{3}\"\nVERSION_ID=\"{2}\"\nPRETTY_NAME=\"{4}\"\n",
         of.name, of.id, of.version, of.id_like, of.pretty
     );
-    let database = family.database();
-    PackageSpec::new(&format!("{}-release", release_stem(family)), of.version, "1")
+    let backend = if family == Family::SlesNdb { "ndb" } else { "sqlite" };
+    let macros = format!("%_dbpath {}\n%_db_backend {backend}\n", family.database());
+    let package = PackageSpec::new(&format!("{}-release", release_stem(family)), of.version, "1")
         .tag("Provides", "system-release")
         .tag("Provides", &format!("system-release(releasever) = {major}"))
         .file("/usr/lib/os-release", &text)
         .link("/etc/os-release", "../usr/lib/os-release")
         .file("/etc/system-release", &format!("{}\n", of.pretty))
-        .file("/etc/rpm/macros.database", &format!("%_dbpath {database}\n"))
+        .file("/etc/rpm/macros.database", &macros)
         .folder("/etc/pki", 0o755)
-        .folder("/etc/pki/rpm-gpg", 0o755)
+        .folder("/etc/pki/rpm-gpg", 0o755);
+    // Where libzypp looks, as SUSE has it.
+    if family.base().has_zypper() {
+        package.link("/var/lib/rpm", "../../usr/lib/sysimage/rpm")
+    } else {
+        package
+    }
 }
 
 /// Families whose databases are in different places have packages of different names.
 pub(super) fn release_stem(family: Family) -> &'static str {
     match family {
         Family::RockyMinimal => "rocky-minimal",
+        Family::SlesNdb => "sles-ndb",
         _ => family.release().id,
     }
 }

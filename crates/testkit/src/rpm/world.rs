@@ -115,10 +115,19 @@ const FOLDERS_LEFT_OUT: &[&str] = &[
     "usr/lib/python3.11/test",
     "usr/share/zoneinfo",
     "usr/share/augeas",
+    "var/lib/rpm",
     "etc/dnf/libdnf5-plugins",
     "etc/dnf/plugins/local.conf",
     "usr/lib/python3/dist-packages/dnf-plugins/local.py",
 ];
+
+/// Folders below that of the architecture: converters of character sets, and rpm's plugins, which images for containers have not
+/// (one of them wants mount namespaces for every scriptlet).
+const ANYWHERE_LEFT_OUT: &[&str] = &["/gconv/", "/rpm-plugins/"];
+
+/// What RHEL and what descends from it have in place of Debian's settings: a repository that fails is no matter to skip.
+const DNF_SETTINGS: &str = "[main]\ngpgcheck=1\ninstallonly_limit=3\nclean_requirements_on_remove=True\n\
+    best=True\nskip_if_unavailable=False\n";
 
 /// A package of the world.
 #[derive(Debug)]
@@ -355,11 +364,15 @@ fn merged(mut entry: Entry) -> Option<Entry> {
     if let Kind::Hardlink(target) = &mut entry.kind {
         *target = place(target);
     }
+    if entry.path == b"etc/dnf/dnf.conf" {
+        entry.kind = Kind::File(DNF_SETTINGS.into());
+    }
     let left_out = FOLDERS_LEFT_OUT.iter().any(|folder| {
         entry.path.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     });
-    let is_converter = entry.path.windows(7).any(|part| part == b"/gconv/");
-    (!entry.path.is_empty() && !left_out && !is_converter).then_some(entry)
+    let below = |folder: &str| entry.path.windows(folder.len()).any(|part| part == folder.as_bytes());
+    (!entry.path.is_empty() && !left_out && !ANYWHERE_LEFT_OUT.iter().any(|folder| below(folder)))
+        .then_some(entry)
 }
 
 /// What `%files` says of an entry.
