@@ -302,7 +302,7 @@ mod tests {
         let scripts = scripts(&header).unwrap();
         let [script] = &scripts[..] else { panic!("{scripts:?}") };
         assert_eq!((script.phase, script.body), ("post", &b"true"[..]));
-        assert_eq!(script.interpreter, [&b"/bin/sh"[..], b"-e"]);
+        assert_eq!(script.interpreter, [&b"/usr/bin/python3"[..], b"-e"]);
         assert!(!has_triggers(&header));
     }
 }

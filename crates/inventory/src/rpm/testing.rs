@@ -318,7 +318,7 @@ pub(super) fn sample() -> Vec<u8> {
         (Tag::FILE_FLAGS, Value::Numbers(vec![17, 0, 0])),
         (Tag::FILE_USER_NAME, Value::Texts(vec!["root", "root", "root"])),
         (Tag::PROVIDE_NAME, Value::Texts(vec!["a", "liba.so"])),
-        (Tag::POST_IN_PROG, Value::Texts(vec!["/bin/sh", "-e"])),
+        (Tag::POST_IN_PROG, Value::Texts(vec!["/usr/bin/python3", "-e"])),
         (Tag::PROVIDE_FLAGS, Value::Numbers(vec![8, 0])),
         (Tag::PROVIDE_VERSION, Value::Texts(vec!["1:1-1", ""])),
         (Tag::DIR_INDEXES, Value::Numbers(vec![0, 1, 1])),
