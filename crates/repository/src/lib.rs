@@ -12,6 +12,8 @@ mod error;
 mod heads;
 mod inflate;
 mod limits;
+#[cfg(test)]
+mod mutation;
 mod openpgp;
 mod resolution;
 mod section;

@@ -17,12 +17,15 @@ use crate::{
     openpgp::{Clearsigned, Keyring, Signed, verify},
 };
 use fetch::client::{Url, shown};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::Digest;
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 use store::Store;
 
 /// Packed forms of a list, the smallest first.
 const PACKINGS: [&str; 4] = [".xz", ".zst", ".gz", ""];
+/// Lists of one source asked for at the same time.
+const LISTS_AT_ONCE: usize = 4;
 /// Bytes shown of what came instead of an index.
 const SHOWN_BYTES: usize = 60;
 
@@ -89,15 +92,28 @@ impl Chain<'_> {
     async fn fetch_from(&self, source: &Source, uri: &Url, ask: Ask) -> Result<Fetched, Error> {
         let suite = suite_url(source, uri)?;
         let Verified { release, record, notes } = self.head(source, &suite, ask).await?;
-        let mut lists = Vec::new();
-        for promise in self.promises(source, &release) {
-            let index = self.list(&suite, &promise, &release, ask).await?;
-            let site = suite.host_str().unwrap_or_default().to_owned();
-            let Promise { component, architecture, .. } = promise;
-            let origin = Origin { release: release.clone(), component, architecture, site };
-            lists.push(Listed { index, origin, bases: source.uris.clone() });
-        }
+        let release = Arc::new(release);
+        let each = self
+            .promises(source, &release)
+            .into_iter()
+            .map(|promise| self.listed(source, &suite, promise, &release, ask));
+        let lists = stream::iter(each).buffered(LISTS_AT_ONCE).try_collect().await?;
         Ok(Fetched { record, lists, notes })
+    }
+
+    async fn listed(
+        &self,
+        source: &Source,
+        suite: &Url,
+        promise: Promise,
+        release: &Arc<Release>,
+        ask: Ask,
+    ) -> Result<Listed, Error> {
+        let index = self.list(suite, &promise, release, ask).await?;
+        let site = suite.host_str().unwrap_or_default().to_owned();
+        let Promise { component, architecture, .. } = promise;
+        let origin = Origin { release: Arc::clone(release), component, architecture, site };
+        Ok(Listed { index, origin, bases: source.uris.clone() })
     }
 
     async fn head(&self, source: &Source, suite: &Url, ask: Ask) -> Result<Verified, Error> {

@@ -15,6 +15,8 @@ mod settings;
 mod solve;
 mod source;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 mod unit;
 mod universe;
 

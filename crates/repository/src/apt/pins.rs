@@ -2,7 +2,7 @@
 
 use super::{deb822, release::Release, settings::Settings};
 use crate::Error;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Bytes of one file.
 const BYTES_MAX: usize = 1 << 20;
@@ -20,7 +20,7 @@ const PREFERRED: i32 = 990;
 /// Where a version is from, as pins see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    pub(crate) release: Release,
+    pub(crate) release: Arc<Release>,
     pub(crate) component: String,
     pub(crate) architecture: String,
     /// The host.
@@ -287,7 +287,7 @@ mod tests {
             "Date: Thu, 01 Jan 1970 00:00:00 GMT\nOrigin: Debian\nVersion: 12.5\nSuite: {suite}\n\
              Codename: {codename}\nLabel: {label}\n"
         );
-        let release = Release::parse(&head).unwrap();
+        let release = Arc::new(Release::parse(&head).unwrap());
         Origin {
             release,
             component: "main".into(),
@@ -343,9 +343,9 @@ mod tests {
     #[test]
     fn releases_have_priorities_of_their_own() {
         let mut backports = origin("stable-backports", "bookworm-backports", "Debian Backports");
-        backports.release.not_automatic = true;
+        Arc::make_mut(&mut backports.release).not_automatic = true;
         assert_eq!(priority_of(&pins(""), "a", "1", &backports), 1);
-        backports.release.but_automatic_upgrades = true;
+        Arc::make_mut(&mut backports.release).but_automatic_upgrades = true;
         assert_eq!(priority_of(&pins(""), "a", "1", &backports), 100);
         let files = [("/etc/apt/apt.conf".to_owned(), b"APT::Default-Release \"stable\";".to_vec())].into();
         let preferring = Pins::of(&BTreeMap::new(), &Settings::of(&files)).unwrap();

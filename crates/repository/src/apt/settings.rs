@@ -55,7 +55,7 @@ impl Settings {
 
     fn set(&mut self, scope: &[String], words: &mut Vec<String>) {
         if let [name, value, ..] = &words[..] {
-            let name = [scope, &[name.clone()]].concat().join("::");
+            let name = [scope, std::slice::from_ref(name)].concat().join("::");
             self.0.insert(name.to_ascii_lowercase(), value.clone());
         }
         words.clear();

@@ -26,7 +26,9 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut reader = Reader::new(BufReader::new(File::open(root).unwrap()));
     while let Some(entry) = reader.next_entry().unwrap() {
         let path = format!("/{}", String::from_utf8_lossy(&entry.path));
-        let wanted = ["/etc/apt/", "/usr/share/keyrings/", "/var/lib/dpkg/status"].iter().any(|start| path.starts_with(start));
+        let wanted = ["/etc/apt/", "/usr/share/keyrings/", "/var/lib/dpkg/status"]
+            .iter()
+            .any(|start| path.starts_with(start));
         if let (true, Kind::File(_)) = (wanted, &entry.kind) {
             files.insert(path, reader.content().unwrap());
         }
@@ -40,7 +42,8 @@ fn installed(status: &[u8]) -> Vec<apt::Installed> {
 }
 
 fn fields(stanza: &str) -> apt::Installed {
-    let own = stanza.lines().filter(|line| !line.starts_with([' ', '\t'])).filter_map(|line| line.split_once(": "));
+    let own =
+        stanza.lines().filter(|line| !line.starts_with([' ', '\t'])).filter_map(|line| line.split_once(": "));
     apt::Installed { fields: own.map(|(k, v)| (k.to_lowercase(), v.to_owned())).collect(), held: false }
 }
 
@@ -99,7 +102,11 @@ async fn everything_newer_is_what_the_real_apt_would_take() {
         for packages in [&[][..], PACKAGES] {
             let files = files(&debian_root::root(suite, packages).unwrap());
             let request = apt::Request {
-                os: inventory::OsRelease { id: "debian".into(), version_id: suite.release().into(), ..Default::default() },
+                os: inventory::OsRelease {
+                    id: "debian".into(),
+                    version_id: suite.release().into(),
+                    ..Default::default()
+                },
                 architecture: "amd64".into(),
                 installed: installed(&files["/var/lib/dpkg/status"]),
                 wanted: Wanted::All,
@@ -117,7 +124,8 @@ async fn everything_newer_is_what_the_real_apt_would_take() {
                 operator_hosts: Vec::new(),
             };
             let resolution = repository::resolve(&Request::Apt(request), &session).await.unwrap();
-            let ours: BTreeSet<String> = resolution.packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
+            let ours: BTreeSet<String> =
+                resolution.packages.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
             let theirs = of_apt(&files);
             assert!(theirs.len() > 4, "{theirs:?}");
             assert_eq!(ours, theirs, "{} {packages:?}", suite.name());
