@@ -7,7 +7,11 @@ use crate::{
     section::Section,
 };
 use layer::{Entry, Kind, Limits, TarReader};
-use std::{collections::BTreeMap, io::Read};
+use oci::Hasher;
+use std::{collections::BTreeMap, io::Read, sync::Arc};
+
+/// Bytes read at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A package's file as the index promises it: size and digest have been checked. It stays readable whatever becomes of
 /// the cache.
@@ -38,6 +42,25 @@ pub type Visit<'a> = dyn FnMut(Entry, Option<&mut dyn Read>) -> Result<(), Error
 impl Archive {
     pub(crate) fn new(chosen: Chosen, file: Section) -> Self {
         Archive { chosen, file }
+    }
+
+    /// A file that is on disk already. An error where it has not the size and the digest that the index promises.
+    pub fn of_file(chosen: Chosen, file: std::fs::File) -> Result<Self, Error> {
+        let mismatch = |why: String| Error::Mismatch { url: inventory::printable(chosen.name.as_str()), why };
+        let read = |source| Error::io(format!("reading {}", chosen.name), source);
+        let size = file.metadata().map_err(read)?.len();
+        if size != chosen.size {
+            return Err(mismatch(format!("{size} bytes where {} are expected", chosen.size)));
+        }
+        let file = Section::whole(Arc::new(file), size);
+        let (mut hasher, mut bytes, mut buffer) = (Hasher::default(), file.clone(), vec![0; BUFFER_BYTES]);
+        while let count @ 1.. = bytes.read(&mut buffer).map_err(read)? {
+            hasher.update(&buffer[..count]);
+        }
+        match hasher.finish() {
+            digest if digest == chosen.digest => Ok(Archive::new(chosen, file)),
+            digest => Err(mismatch(format!("digest {digest} where {} is expected", chosen.digest))),
+        }
     }
 
     /// What it was chosen as.
