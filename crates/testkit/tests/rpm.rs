@@ -117,6 +117,9 @@ fn library_alone(root: &Root) {
 }
 
 fn daemon_is_new(root: &Root) {
+    let against =
+        verify(&root.path(), root.family.database(), &[scenario::DAEMON, scenario::LIBRARY]).unwrap();
+    assert_eq!(against, [format!("S.5....T.  c {}", scenario::CONFIG)]);
     assert_eq!(root.read(scenario::CONFIG), "setting = mine\n");
     assert_eq!(root.read(&format!("{}.rpmnew", scenario::CONFIG)), "setting = 2\n");
     assert!(!root.at(scenario::DELETED).exists() && root.at(scenario::TURNING).join("inside").exists());

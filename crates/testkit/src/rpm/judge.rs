@@ -36,7 +36,7 @@ fn line(line: &str) -> Option<Installed> {
 }
 
 /// What `rpm --verify` has to say against packages of a root, a line each; nothing where all is as it should be. Needs root and a
-/// database that this machine's rpm reads and writes (SQLite).
+/// database that this machine's rpm reads and writes (SQLite), whose `rpmdb.sqlite-shm` it may touch.
 pub fn verify(root: &Path, dbpath: &str, names: &[&str]) -> Result<Vec<String>, Error> {
     let verify = argv("rpm", ["--root"]).arg(root).arg("--define").arg(format!("_dbpath {dbpath}"));
     let verify = verify.arg("--verify").env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
