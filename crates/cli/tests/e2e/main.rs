@@ -2,6 +2,7 @@
 //! code with it. What cannot run here says so and is counted.
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // clippy knows only functions marked as tests to be tests
 
+mod apk;
 mod contents;
 mod damaged_cache;
 mod faithful;
@@ -10,6 +11,7 @@ mod interrupted;
 mod main_job;
 mod modes;
 mod outcomes;
+mod pacman;
 mod repatch;
 mod repositories;
 mod scripts;
