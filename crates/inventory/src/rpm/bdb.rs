@@ -193,3 +193,64 @@ impl<'a> Pages<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bdb, blobs as sample};
+    use super::*;
+
+    fn count(bytes: &[u8]) -> Result<(usize, Vec<String>), String> {
+        let mut count = 0;
+        let each = &mut |_: &[u8]| {
+            count += 1;
+            Ok(())
+        };
+        let notes = blobs(bytes, each).map_err(|e| e.to_string())?;
+        Ok((count, notes))
+    }
+
+    #[test]
+    fn values_on_pages_and_off_them_are_read_in_either_order_of_bytes() {
+        for big_endian in [false, true] {
+            assert_eq!(count(&bdb(&sample(), big_endian)), Ok((sample().len(), Vec::new())));
+            assert_eq!(count(&bdb(&[vec![7; 100], vec![8; 129]], big_endian)), Ok((2, Vec::new())));
+        }
+        // A page that was laid down and never used.
+        let mut hole = bdb(&[vec![7; 100]], false);
+        hole[2 * 512..3 * 512].fill(0);
+        assert_eq!(count(&hole), Ok((1, Vec::new())));
+    }
+
+    #[test]
+    fn damage_is_told() {
+        let good = bdb(&sample(), false);
+        for (at, new, why) in [
+            (12, 0, "no hash"),
+            (16, 11, "newer than we know"),
+            (16, 7, "older than rpm"),
+            (20, 3, "pages of"),
+            (24, 1, "encrypted"),
+            (26, 1, "encrypted"),
+            (32, 255, "cut off"),
+            (75, 255, "more buckets than pages"),
+            (100, 0, "used twice"),
+            (100, 200, "none of it"),
+            (512 + 8, 9, "says that it is another"),
+            (512 + 16, 2, "used twice"),
+            (512 + 20, 3, "with 3 items"),
+            (512 + 25, 7, "of another kind"),
+            (512 + 27, 0xff, "overlap"),
+            (3 * 512 + 25, 13, "page of another kind"),
+            (3 * 512 + 22, 0, "another kind"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] = new;
+            let error = count(&bytes).map(|_| ()).unwrap_err();
+            assert!(error.contains(why) || error.contains("shorter"), "{at}: {why}: {error}");
+        }
+        let mut other_count = good.clone();
+        other_count[88] = 77;
+        assert!(count(&other_count).unwrap().1[0].contains("77 entries"));
+        assert!(count(&good[..good.len() - 1]).unwrap_err().contains("cut off"));
+    }
+}

@@ -43,6 +43,11 @@ impl Found {
         Database { bytes: &self.bytes, log: self.log.as_deref(), journal: self.journal.as_deref() }
     }
 
+    /// A file that was made and never written to is no database yet.
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.log.as_ref().is_none_or(Vec::is_empty)
+    }
+
     fn is_same_file(&self, other: &Found) -> bool {
         (&self.bytes, &self.log, &self.journal) == (&other.bytes, &other.log, &other.journal)
     }
@@ -64,7 +69,7 @@ pub fn choose(found: &[Found]) -> Result<Option<Chosen>, Error> {
     let mut chosen: Option<Chosen> = None;
     let mut notes = Vec::new();
     for (index, this) in found.iter().enumerate() {
-        if found[..index].iter().any(|earlier| earlier.is_same_file(this)) {
+        if this.is_empty() || found[..index].iter().any(|earlier| earlier.is_same_file(this)) {
             continue;
         }
         let wrong = |e: Error| Error::Malformed(format!("{}: {e}", this.path));
@@ -139,6 +144,7 @@ mod tests {
         assert_eq!(index(&[found("a", sqlite(&all)), found("b", bdb(&all, false))]), Some((0, 1)));
         assert_eq!(index(&[found("a", sqlite(&[])), found("b", bdb(&all, false))]), Some((1, 1)));
         assert_eq!(index(&[found("a", sqlite(&all)), found("b", ndb(&[]))]), Some((0, 1)));
+        assert_eq!(index(&[found("a", Vec::new()), found("b", ndb(&all))]), Some((1, 0)));
     }
 
     #[test]

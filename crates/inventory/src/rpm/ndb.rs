@@ -112,3 +112,42 @@ fn adler32(bytes: &[u8]) -> u32 {
     }
     second << 16 | first
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{blobs as sample, ndb};
+    use super::*;
+
+    #[test]
+    fn damage_is_told() {
+        let good = ndb(&sample());
+        let count = |bytes: &[u8]| {
+            let mut count = 0;
+            let each = &mut |_: &[u8]| {
+                count += 1;
+                Ok(())
+            };
+            blobs(bytes, each).map(|_| count).map_err(|e| e.to_string())
+        };
+        assert_eq!(count(&good), Ok(sample().len()));
+        assert_eq!(count(&ndb(&[])), Ok(0));
+        for (at, new, why) in [
+            (0, 0, "no ndb database"),
+            (4, 1, "newer than we know"),
+            (12, 9, "cut off within its 9 pages"),
+            (32, 0, "a slot is none"),
+            (32 + 4, 2, "package 2 is there twice"),
+            (32 + 4, 0, "slot of package 0 is broken"),
+            (32 + 12, 255, "packages overlap"),
+            (32 + 14, 255, "package 1 is missing"),
+            (4096, 0, "not where its slot says"),
+            (4096 + 40, 0xee, "wrong checksum"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] = new;
+            let error = count(&bytes).unwrap_err();
+            assert!(error.contains(why), "{why}: {error}");
+        }
+        assert!(count(&good[..good.len() - 16]).unwrap_err().contains("missing"));
+    }
+}
