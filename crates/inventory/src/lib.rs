@@ -10,6 +10,7 @@ pub mod os_release;
 pub mod pacman;
 mod printable;
 pub mod rpm;
+pub mod wall;
 
 pub use printable::printable;
 
