@@ -6,7 +6,7 @@
 //! ```text
 //! layers/<flavor>/<hex of diff id>/{root/, record, meta.json}
 //! blobs/<hex of digest>  with  blobs/<hex>.json beside
-//! http/      the proxy's cache
+//! http/      the proxy's cache, and in heads/ what is remembered of signed package indexes
 //! tmp/<unique>/   work in progress, locked while its owner lives
 //! locks/     one download of a layer at a time
 //! ```

@@ -72,9 +72,9 @@ impl Chain<'_> {
         for uri in &source.uris {
             for ask in [Ask::IfChanged, Ask::Anew] {
                 match self.fetch_from(source, uri, ask).await {
-                    Err(error @ (Error::Mismatch { .. } | Error::Missing { .. }))
-                        if ask == Ask::IfChanged =>
-                    {
+                    Err(
+                        error @ (Error::Mismatch { .. } | Error::Missing { .. } | Error::Rollback { .. }),
+                    ) if ask == Ask::IfChanged => {
                         tracing::debug!(%error, "index is asked for anew");
                         last = Some(error);
                     }

@@ -201,3 +201,114 @@ fn next(ahead: &mut Vec<(State, Key, std::vec::IntoIter<Choice>)>) -> Option<Sta
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apt::{
+        deb822,
+        index::Index,
+        pins::{Origin, Pins},
+        release::Release,
+        universe::Listed,
+    };
+
+    /// `name version [architecture]`, then fields, one a line; as a stanza of a list.
+    fn stanza(text: &str) -> String {
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let words: Vec<&str> = first.split(' ').collect();
+        let architecture = words.get(2).unwrap_or(&"amd64");
+        format!(
+            "Package: {}\nVersion: {}\nArchitecture: {architecture}\nFilename: {}.deb\nSize: 1\nSHA256: {}\n{rest}\n",
+            words[0],
+            words[1],
+            words[0],
+            "a".repeat(64)
+        )
+    }
+
+    /// What is set in the end, as `name:architecture version`, or the error.
+    fn solve(installed: &[&str], offered: &[&str], wanted: &[&str]) -> Result<Vec<String>, String> {
+        let list = offered.iter().map(|text| stanza(text)).collect::<Vec<_>>().join("\n");
+        let release = Release::parse("Date: Thu, 01 Jan 1970 00:00:00 GMT\n").unwrap().into();
+        let origin =
+            Origin { release, component: String::new(), architecture: "amd64".into(), site: String::new() };
+        let index = Index::of(list.into_bytes()).unwrap();
+        let universe =
+            Universe::new("amd64".into(), vec![Listed { index, origin, bases: Vec::new() }], Pins::default());
+        let units =
+            installed.iter().map(|text| Unit::of(&deb822::fields(stanza(text).as_bytes()).unwrap()).unwrap());
+        let installed = units.map(|unit| (unit.key("amd64"), Rc::new(unit))).collect();
+        let ground = Ground { native: "amd64".into(), installed };
+        let solver = Solver { universe: &universe, ground: &ground, frozen: &["frozen".to_owned()].into() };
+        let of_name = ground.installed.iter().filter(|(key, _)| wanted.contains(&key.0.as_str()));
+        let candidate =
+            |(key, unit): (&Key, &Rc<Unit>)| Some((key.clone(), universe.candidate(key, Some(unit), false)?));
+        let (set, _) =
+            solver.solve(&of_name.filter_map(candidate).collect()).map_err(|dead| dead.error.to_string())?;
+        Ok(set.iter().map(|(key, offer)| format!("{}:{} {}", key.0, key.1, offer.unit.version)).collect())
+    }
+
+    #[test]
+    fn a_choice_that_leads_nowhere_is_taken_back() {
+        let offered = [
+            "a 2\nDepends: x | y | z, b",
+            "x 1\nDepends: x2",
+            "x2 1\nDepends: nowhere",
+            "y 1\nConflicts: c",
+            "z 1",
+            "b 1\nDepends: x | z",
+        ];
+        assert_eq!(
+            solve(&["a 1", "c 1"], &offered, &["a"]).unwrap(),
+            ["a:amd64 2", "b:amd64 1", "z:amd64 1"]
+        );
+    }
+
+    #[test]
+    fn packages_of_two_architectures_stay_at_one_version() {
+        let same = "\nMulti-Arch: same";
+        let of = |version: &str, architecture: &str| format!("l {version} {architecture}{same}");
+        let installed = [of("1", "amd64"), of("1", "i386"), "a 1".into()];
+        let installed: Vec<&str> = installed.iter().map(String::as_str).collect();
+        let offered = [of("2", "amd64"), of("2", "i386"), "a 2\nDepends: l (>= 2)".into()];
+        let mut offered: Vec<&str> = offered.iter().map(String::as_str).collect();
+        assert_eq!(solve(&installed, &offered, &["a"]).unwrap(), ["a:amd64 2", "l:amd64 2", "l:i386 2"]);
+        offered.remove(1);
+        let error = solve(&installed, &offered, &["a"]).unwrap_err();
+        assert_eq!(error, "l 2 cannot be together with l:i386: both must have the same version");
+    }
+
+    #[test]
+    fn what_is_installed_is_raised_before_anything_is_added() {
+        let offered = ["a 2\nDepends: new | old (>= 2)", "new 1", "old 2", "u 2\nDepends: a (= 2)"];
+        assert_eq!(solve(&["a 1", "old 1"], &offered, &["a"]).unwrap(), ["a:amd64 2", "old:amd64 2"]);
+        let lockstep = solve(&["a 1\nDepends: old", "old 1", "u 1\nDepends: a (= 1)"], &offered, &["a"]);
+        assert_eq!(lockstep.unwrap(), ["a:amd64 2", "old:amd64 2", "u:amd64 2"]);
+    }
+
+    #[test]
+    fn what_stays_is_not_moved_by_others() {
+        let error =
+            solve(&["a 1", "frozen 1"], &["a 2\nDepends: frozen (>= 2)", "frozen 2"], &["a"]).unwrap_err();
+        assert_eq!(error, "a 2 needs frozen (>= 2): frozen is held or excluded");
+    }
+
+    #[test]
+    fn a_search_without_end_ends() {
+        let needs = |n: usize| {
+            format!(
+                "p{n} 1\nDepends: {}",
+                (0..20).map(|m| format!("q{m} | r{m}")).collect::<Vec<_>>().join(", ")
+            )
+        };
+        let mut offered: Vec<String> = vec![format!("a 2\nDepends: p0"), needs(0)];
+        for m in 0..20 {
+            offered.extend([format!("q{m} 1"), format!("r{m} 1")]);
+        }
+        offered.push("z 1\nConflicts: a".into());
+        offered[0].push_str(", z");
+        let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
+        assert!(solve(&["a 1"], &offered, &["a"]).is_err());
+    }
+}

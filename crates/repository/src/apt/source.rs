@@ -244,3 +244,81 @@ fn base(uri: &str) -> Result<Url, &'static str> {
     }
     Ok(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(files: &[(&str, &str)]) -> Result<Sources, (String, String)> {
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect();
+        Sources::of(&files, "arm64")
+    }
+
+    fn shown(source: &Source) -> String {
+        let uris = source.uris.iter().map(Url::as_str).collect::<Vec<_>>().join(",");
+        format!("{uris} {} {}", source.suite, source.components.join("+"))
+    }
+
+    #[test]
+    fn both_forms_are_read_in_apts_order() {
+        let sources = read(&[
+            ("/etc/apt/sources.list.d/b.sources", "Enabled: no\nTypes: deb\nURIs: http://off.example/\nSuites: x\n\nTypes: deb-src deb\n\
+              URIs: http://b.example/$(ARCH) https://c.example/x\nSuites: s1 s2\nComponents: main extra\nArchitectures: arm64 i386\nSigned-By: /k.gpg\n"),
+            ("/etc/apt/sources.list", "deb [trusted=yes arch=amd64,arm64] http://a.example/debian bookworm main # c\n#deb http://no.example x y\n\
+              deb-src http://no.example x y\ndeb http://flat.example/r ./\ndebx http://no.example x\n"),
+            ("/etc/apt/sources.list.d/z.list.save", "deb http://no.example x y\n"),
+        ])
+        .unwrap();
+        let expected = [
+            "http://a.example/debian/ bookworm main",
+            "http://flat.example/r/ ./ ",
+            "http://b.example/arm64/ s1 main+extra",
+            "http://b.example/arm64/ s2 main+extra",
+            "https://c.example/x/ s1 main+extra",
+            "https://c.example/x/ s2 main+extra",
+        ];
+        assert_eq!(sources.list.iter().map(shown).collect::<Vec<_>>(), expected);
+        assert!(sources.list[0].trusted == Some(true) && sources.list[1].is_flat());
+        assert_eq!(sources.list[2].architectures.as_ref().unwrap(), &["arm64", "i386"]);
+        assert_eq!(
+            sources.list[2].signed_by,
+            SignedBy::Named { files: vec!["/k.gpg".into()], fingerprints: Vec::new() }
+        );
+    }
+
+    #[test]
+    fn mirror_lists_are_followed_and_what_cannot_be_fetched_is_noted() {
+        let sources = read(&[
+            (
+                "/etc/apt/sources.list",
+                "deb mirror+file:/etc/apt/m.list s main\ndeb file:/srv s main\ndeb mirror+file:/none s main\n\
+              deb http://u:secret@p.example/?q s main\n",
+            ),
+            ("/etc/apt/m.list", "# c\nhttp://one.example/d priority:1\nhttps://two.example/d\nfile:/x\n"),
+        ])
+        .unwrap();
+        assert_eq!(
+            sources.list.iter().map(shown).collect::<Vec<_>>(),
+            ["http://one.example/d/,https://two.example/d/ s main"]
+        );
+        assert_eq!(sources.notes.len(), 3, "{:?}", sources.notes);
+        assert!(!sources.notes.concat().contains("secret"));
+    }
+
+    #[test]
+    fn what_leads_astray_is_refused() {
+        for text in [
+            "deb http://a.example ../../x main\n",
+            "deb http://a.example s ../main\n",
+            "deb http://a.example s ma\\in\n",
+            "deb [signed-by=relative.gpg] http://a.example s main\n",
+        ] {
+            assert_eq!(
+                read(&[("/etc/apt/sources.list", text)]).unwrap_err().0,
+                "/etc/apt/sources.list",
+                "{text}"
+            );
+        }
+        assert!(read(&[("/etc/apt/sources.list.d/x.sources", "nonsense\n")]).is_err());
+    }
+}

@@ -1,10 +1,10 @@
 //! What is chosen, fetched and opened, and what is not asked for twice.
 
-use crate::lab::{Lab, chosen, named, stanza};
+use crate::lab::{Lab, chosen, named};
 use repository::{Error, Event, Why, apt::Wanted};
 use std::io::Read;
 use testkit::{
-    apt_repository::{self, PackageSpec, Script},
+    apt_repository::{self, Fault, PackageSpec, Script},
     skip,
 };
 
@@ -196,5 +196,13 @@ async fn keys_are_taken_from_wherever_the_image_names_them() {
         .files
         .insert("/etc/apt/sources.list".into(), by_print.replace(&fingerprint, &"A".repeat(40)).into());
     assert!(matches!(lab.resolve(&request).await, Err(Error::NoKey { .. })));
-    let _ = stanza("a 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_indexes_by_hash_is_asked_by_name() {
+    let lab = lab!(&[spec("copa-a", "2", &[])]);
+    lab.served.fail("by-hash", Fault::Status(404));
+    let resolution = lab.resolve(&lab.request(&["copa-a 1"], Wanted::All)).await.unwrap();
+    assert_eq!(chosen(&resolution), ["copa-a 2"]);
+    assert_eq!(lab.served.full_answers("main/binary"), 1);
 }
