@@ -3,8 +3,10 @@
 use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, STATUS_FOLDER};
 use crate::{Error, Facts, Strategy, derivative_note};
 use engine::{Evidence, Look};
-use inventory::{Inventory, OsRelease, Package, PackageState, apt_sources, apt_states, dpkg, printable};
-use std::collections::BTreeSet;
+use inventory::{
+    Inventory, OsRelease, Package, PackageState, apt_sources, apt_states, dpkg, printable, wall,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use version::PackageName;
 
 const SOURCES_LIST: &str = "/etc/apt/sources.list";
@@ -42,6 +44,7 @@ pub(super) fn looks() -> Vec<Look> {
     let exists = |path: &str| Look::Exists { path: path.to_owned() };
     let mut looks = vec![
         file(STATUS, dpkg::BYTES_MAX),
+        file(wall::PATH, wall::PACKED_BYTES_MAX),
         file(EXTENDED_STATES, apt_states::BYTES_MAX),
         file(SOURCES_LIST, apt_sources::BYTES_MAX),
         folder(SOURCES_FOLDER, ".list"),
@@ -91,22 +94,26 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
     })
 }
 
-/// What is installed, and where that is recorded: in dpkg's own file, or in one file a package where no dpkg made the image.
+/// What is installed, and where that is recorded: in dpkg's own file, in one file a package where no dpkg made the image, or in
+/// the manifest of chisel.
 fn installed(evidence: &Evidence) -> Result<(dpkg::Status, &'static str), Error> {
     let own = evidence.get(STATUS).map(|bytes| dpkg::parse_status(bytes)).transpose();
     let own = own.map_err(|why| Error::database(STATUS, why))?;
     let records = records(evidence).map(|(_, bytes)| bytes);
     let folder = dpkg::parse_status_folder(records).map_err(|why| Error::database(STATUS_FOLDER, why))?;
-    match own {
-        None if folder.packages.is_empty() => {
-            Err(Error::database(STATUS, "not there, so the image has no package database"))
-        }
-        None => Ok((folder, STATUS_FOLDER)),
-        Some(own) if own.packages.is_empty() && !folder.packages.is_empty() => Ok((folder, STATUS_FOLDER)),
-        Some(own) => {
-            agree(&own.packages, &folder.packages)?;
-            Ok((own, STATUS))
-        }
+    let manifest = evidence.get(wall::PATH).map(|bytes| wall::parse(bytes)?.inventory()).transpose();
+    let manifest = manifest.map_err(|why| Error::database(wall::PATH, why))?.unwrap_or_default();
+    agree((STATUS_FOLDER, &folder.packages), (wall::PATH, &manifest))?;
+    if let Some(own) = own.as_ref().filter(|own| !own.packages.is_empty()) {
+        agree((STATUS, &own.packages), (STATUS_FOLDER, &folder.packages))?;
+        agree((STATUS, &own.packages), (wall::PATH, &manifest))?;
+        return Ok((own.clone(), STATUS));
+    }
+    match (folder.packages.is_empty(), manifest.is_empty(), own) {
+        (false, ..) => Ok((folder, STATUS_FOLDER)),
+        (true, false, _) => Ok((dpkg::Status { packages: manifest, notes: Vec::new() }, wall::PATH)),
+        (true, true, Some(own)) => Ok((own, STATUS)),
+        (true, true, None) => Err(Error::database(STATUS, "not there, so the image has no package database")),
     }
 }
 
@@ -116,13 +123,19 @@ pub(super) fn records(evidence: &Evidence) -> impl Iterator<Item = (&str, &[u8])
 }
 
 /// Of two databases of one image that say different things nobody knows which is right.
-fn agree(own: &[Package], folder: &[Package]) -> Result<(), Error> {
-    let same = |a: &Package, b: &Package| a.name == b.name && a.architecture == b.architecture;
-    let differs = |p: &&Package| own.iter().any(|o| same(o, p) && o.version != p.version);
-    match folder.iter().find(differs) {
+fn agree(one: (&str, &[Package]), other: (&str, &[Package])) -> Result<(), Error> {
+    let mut known: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for package in one.1 {
+        known.entry((&package.name, &package.architecture)).or_default().push(&package.version);
+    }
+    let differs = |p: &&Package| {
+        let versions = known.get(&(&p.name, &p.architecture));
+        versions.is_some_and(|versions| !versions.contains(&p.version.as_str()))
+    };
+    match other.1.iter().find(differs) {
         Some(package) => Err(Error::State(format!(
-            "{STATUS} and {STATUS_FOLDER} disagree on the version of {}",
-            package.name
+            "{} and {} disagree on the version of {}",
+            one.0, other.0, package.name
         ))),
         None => Ok(()),
     }

@@ -1,12 +1,13 @@
-//! Debian and its like, in place: the image's own apt and dpkg do the work.
+//! Debian and its like: the image's own apt and dpkg do the work, or where it has none packages are unpacked by us.
 
 mod apt_conf;
 mod exclusions;
 mod facts;
 mod judge;
 mod recipe;
+mod unpacked;
 
-use crate::{Adapter, Error, Facts, Settings};
+use crate::{Adapter, Error, Facts, Settings, Unpacking};
 use engine::{Evidence, Look, Recipe, StepResult};
 use inventory::{Inventory, OsRelease};
 
@@ -46,5 +47,18 @@ impl Adapter for Dpkg {
 
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error> {
         judge::after(facts, evidence)
+    }
+
+    fn request(
+        &self,
+        plan: &plan::Plan,
+        facts: &Facts,
+        settings: &Settings,
+    ) -> Result<repository::Request, Error> {
+        unpacked::request(plan, facts, settings)
+    }
+
+    fn unpack(&self, work: Unpacking<'_>, staged: &mut layer::Staged) -> Result<Vec<String>, Error> {
+        unpacked::unpack(&work, staged)
     }
 }
