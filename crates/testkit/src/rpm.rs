@@ -12,10 +12,11 @@
 //! let repositories = rpm::Repositories::of(family.series())?;
 //! let served = Served::start(&repositories.folder())?; // has a log and can be made to fail
 //! let setup = rpm::Setup::new(family, &served.url()) // with `base` and `updates`; other ones by `.repositories(..)`
-//!     .file("etc/dnf/plugins/versionlock.list", "demo-held-0:1.0-1.el9.*\n");
+//!     .hold(scenario::HELD) // locked in the way of its tool
+//!     .file("etc/demo/demo.conf", "setting = mine\n");
 //! setup.add(&Layout::create("layout".as_ref())?, "rocky")?; // an image of three layers, the last one with what a run has of its own
 //! setup.unpack("root".as_ref())?; // or the root itself, for a run in a chroot
-//! assert_eq!(rpm::verify("root".as_ref(), family.database(), &[scenario::DAEMON])?, [""; 0]);
+//! assert_eq!(rpm::verify("root".as_ref(), family.database(), &[scenario::LIBRARY])?, [""; 0]);
 //! let packages = rpm::installed("root".as_ref(), family.database())?; // (name, epoch:version-release, architecture)
 //! assert!(packages.contains(&(scenario::LIBRARY.into(), scenario::LIBRARY_OLD.into(), "x86_64".into())));
 //! # Ok(()) }

@@ -237,7 +237,8 @@ fn images_without_a_tool_have_the_database_of_their_family() {
         all
     };
     let expected = of(&micro);
-    let library = (scenario::LIBRARY.to_owned(), scenario::LIBRARY_OLD.to_owned(), "x86_64".to_owned());
+    let library =
+        (scenario::LIBRARY.to_owned(), scenario::LIBRARY_OLD.to_owned(), std::env::consts::ARCH.to_owned());
     assert!(expected.contains(&library) && expected.len() > 4, "{expected:?}");
     assert_eq!(of(&berkeley), expected);
     assert!(
