@@ -28,7 +28,38 @@ pub(super) fn read(evidence: &Evidence) -> Result<Option<Installed>, Error> {
 fn one(evidence: &Evidence, path: String) -> Option<Found> {
     let beside = |suffix: &str| evidence.get(&format!("{path}{suffix}")).cloned();
     let (log, journal) = (beside(LOG_SUFFIX), beside(JOURNAL_SUFFIX));
-    // A link to a folder that is not there, and an SQLite that has written nothing but its log.
-    let bytes = evidence.get(&path).cloned().or_else(|| log.as_ref().map(|_| Vec::new()))?;
+    // SQLite may not yet have written more than its log. An empty one is what it left beside a database that is no more.
+    let log_alone = || log.as_ref().filter(|log| !log.is_empty()).map(|_| Vec::new());
+    let bytes = evidence.get(&path).cloned().or_else(log_alone)?;
     Some(Found { path, bytes, log, journal })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sqlite_left_beside_a_database_that_is_no_more_is_none() {
+        let path = "/var/lib/rpm/rpmdb.sqlite-wal".to_owned();
+        assert_eq!(read(&[(path.clone(), Vec::new())].into()), Ok(None));
+        assert!(read(&[(path, b"a log".to_vec())].into()).is_err());
+        assert_eq!(read(&Evidence::new()), Ok(None));
+    }
+
+    #[test]
+    fn all_forms_at_all_places_are_looked_for() {
+        let paths: Vec<String> = looks()
+            .into_iter()
+            .filter_map(|look| if let Look::File { path, .. } = look { Some(path) } else { None })
+            .collect();
+        for path in [
+            "/var/lib/rpm/rpmdb.sqlite-wal",
+            "/usr/lib/sysimage/rpm/rpmdb.sqlite-journal",
+            "/usr/lib/sysimage/rpm/Packages.db",
+            "/var/lib/rpm/Packages",
+        ] {
+            assert!(paths.iter().any(|p| p == path), "{path}");
+        }
+        assert_eq!(paths.len(), 10);
+    }
 }

@@ -15,7 +15,7 @@ pub(super) const DNF5_STATE: &str = "/usr/lib/sysimage/libdnf5/packages.toml";
 
 /// State that belongs to fetching, logging and locking, folder and all. Berkeley DB's `__db` files are shared memory of
 /// the processes that have the database open.
-const UNDER: [&str; 29] = [
+const UNDER: [&str; 30] = [
     "root/.cache",
     "root/.gnupg",
     "usr/lib/sysimage/libdnf5/transaction_history.sqlite",
@@ -34,6 +34,7 @@ const UNDER: [&str; 29] = [
     "var/lib/tdnf",
     "var/lib/yum",
     "var/lib/zypp",
+    "var/log/YaST2",
     "var/log/dnf.librepo.log",
     "var/log/dnf.log",
     "var/log/dnf.rpm.log",

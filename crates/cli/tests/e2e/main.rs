@@ -14,6 +14,7 @@ mod outcomes;
 mod pacman;
 mod repatch;
 mod repositories;
+mod rpm;
 mod scripts;
 mod states;
 mod strange_changes;
