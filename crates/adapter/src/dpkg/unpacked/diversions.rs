@@ -50,12 +50,12 @@ mod tests {
 
     #[test]
     fn a_file_goes_elsewhere_unless_the_package_that_diverts_brings_it() {
-        let read = Diversions::parse(b"/bin/sh\n/bin/sh.distrib\ndash\n/a\n/b\n:\n").unwrap();
+        let read = Diversions::parse(b"/bin/which\n/bin/which.distrib\nwhich\n/a\n/b\n:\n").unwrap();
         let of = |path: &str, package: &str| {
             read.of(&EntryPath::new(path.as_bytes()).unwrap(), package).map(|path| path.to_string())
         };
-        assert_eq!(of("/bin/sh", "bash").as_deref(), Some("/bin/sh.distrib"));
-        assert_eq!(of("/bin/sh", "dash"), None);
+        assert_eq!(of("/bin/which", "bash").as_deref(), Some("/bin/which.distrib"));
+        assert_eq!(of("/bin/which", "which"), None);
         assert_eq!(of("/a", "x").as_deref(), Some("/b"));
         assert_eq!(of("/c", "x"), None);
         assert!(Diversions::parse(b"/a\n/b\n").is_err());
