@@ -14,7 +14,8 @@ pub struct Recipe {
     /// What never goes into the layer, relative to the root.
     pub exclusions: Vec<Exclusion>,
     /// What steps with network may reach, from the image's own repository configuration: `host[:port]` by plain http,
-    /// `https://host[:port]` by https only.
+    /// `https://host[:port]` by https only. Where that only names lists of mirrors, `*` and `https://*`: every host with a
+    /// public address.
     pub hosts: Vec<String>,
 }
 

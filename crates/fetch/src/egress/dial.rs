@@ -98,6 +98,8 @@ async fn direct(target: &Target, trust: Trust) -> Result<TcpStream, Stop> {
     let found = match &target.host {
         Host::Address(ip) => vec![SocketAddr::new(*ip, target.port)],
         Host::Name(name) => look_up(name, target.port).await?,
+        // No request names it.
+        Host::Public => Vec::new(),
     };
     connect(&usable(target, found, trust)?, &target.host.to_string()).await
 }

@@ -14,6 +14,8 @@ pub(super) const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
 /// Why a tunnel to a private address is refused.
 const PRIVATE_TUNNEL: &str = "private, where tunnels end at port 443 only";
+/// Why a host that only a list of mirrors can have named is refused.
+const PRIVATE_MIRROR: &str = "private, and the image's configuration does not name it";
 /// Names that mean this very machine wherever they are looked up.
 const LOCAL_NAMES: [&str; 5] =
     ["localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"];
@@ -25,6 +27,8 @@ pub enum Host {
     Name(String),
     /// An address; one that only wraps an IPv4 address is that IPv4 address.
     Address(IpAddr),
+    /// Every host with a public address. Only in the image's list, never in a request.
+    Public,
 }
 
 /// Why a text is no host, or no rule.
@@ -87,14 +91,18 @@ impl fmt::Display for Host {
             Host::Name(name) => f.write_str(name),
             Host::Address(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
             Host::Address(ip) => ip.fmt(f),
+            Host::Public => f.write_str(PUBLIC),
         }
     }
 }
 
+/// How an entry of the image's list says that a list of mirrors says the rest: every host with a public address.
+const PUBLIC: &str = "*";
+
 /// How an entry of the image's list begins where the repository is asked by https.
 const HTTPS_PREFIX: &str = "https://";
 
-/// One entry of an allow-list: `host[:port]`, and in the image's list also `https://host[:port]`.
+/// One entry of an allow-list: `host[:port]`, and in the image's list also `https://host[:port]`, `*` and `https://*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostRule {
     /// In the image's list: whether tunnels are admitted and no plain requests, or the reverse. In the operator's
@@ -118,9 +126,10 @@ impl FromStr for HostRule {
 impl HostRule {
     /// An entry of the image's list; the operator's entries have no scheme.
     pub fn of_image(text: &str) -> Result<Self, HostError> {
-        match text.strip_prefix(HTTPS_PREFIX) {
-            Some(rest) => Ok(HostRule { https: true, ..rest.parse()? }),
-            None => text.parse(),
+        let (https, rest) = text.strip_prefix(HTTPS_PREFIX).map_or((false, text), |rest| (true, rest));
+        match rest {
+            PUBLIC => Ok(HostRule { https, host: Host::Public, port: None }),
+            host => Ok(HostRule { https, ..host.parse()? }),
         }
     }
 
@@ -220,6 +229,8 @@ impl fmt::Display for Scheme {
 pub(super) enum Trust {
     /// The image's own configuration, in this way: never an address that belongs to this machine or its cloud.
     Image(Scheme),
+    /// A list of mirrors that the image's configuration names: public addresses only.
+    Mirrors,
     /// The operator: any address.
     Operator,
 }
@@ -238,25 +249,26 @@ impl AllowList {
         if self.operator.iter().filter(named).any(|rule| rule.port.is_none_or(|port| port == target.port)) {
             return Ok(Trust::Operator);
         }
-        self.image_admits(target, scheme)?;
+        let trust = self.image_admits(target, scheme)?;
         match &target.host {
             Host::Name(name) if is_local(name) => Err(Refusal::Local { host: name.clone() }),
-            Host::Address(ip) => {
-                let trust = Trust::Image(scheme);
-                reachable(target, *ip, trust).map(|()| trust)
-            }
-            Host::Name(_) => Ok(Trust::Image(scheme)),
+            Host::Address(ip) => reachable(target, *ip, trust).map(|()| trust),
+            Host::Name(_) | Host::Public => Ok(trust),
         }
     }
 
-    fn image_admits(&self, target: &Target, scheme: Scheme) -> Result<(), Refusal> {
+    fn image_admits(&self, target: &Target, scheme: Scheme) -> Result<Trust, Refusal> {
         let (host, port) = (target.host.to_string(), target.port);
         let listed =
             || self.image.iter().filter(|rule| rule.host == target.host).map(HostRule::of_repository);
         // A tunnel to the port of plain http would only hide from the record what is fetched.
         let hidden = scheme == Scheme::Tunnel && port == HTTP;
         if listed().any(|way| way == (scheme, port)) && !hidden {
-            return Ok(());
+            return Ok(Trust::Image(scheme));
+        }
+        let mut mirrors = self.image.iter().filter(|rule| rule.host == Host::Public);
+        if mirrors.any(|rule| rule.of_repository() == (scheme, port)) {
+            return Ok(Trust::Mirrors);
         }
         Err(match listed().next() {
             None => Refusal::NotListed { host },
@@ -277,6 +289,7 @@ pub(super) fn reachable(target: &Target, ip: IpAddr, trust: Trust) -> Result<(),
         Reach::Private if trust == Trust::Image(Scheme::Tunnel) && target.port != HTTPS => {
             refuse(PRIVATE_TUNNEL)
         }
+        Reach::Private if trust == Trust::Mirrors => refuse(PRIVATE_MIRROR),
         // A private address is a mirror in the house: the image's configuration names it, or its name.
         Reach::Never(_) | Reach::Private | Reach::Public => Ok(()),
     }
@@ -441,6 +454,36 @@ mod tests {
             let refused = admit(&allow, authority, scheme).expect_err(authority).to_string();
             assert!(refused.contains(why), "{authority}: {refused}");
         }
+    }
+
+    #[test]
+    fn mirrors_are_public_hosts_at_the_usual_ports() {
+        use Scheme::{Http, Tunnel};
+        let allow = list(&["https://*", "mirror.corp:8080"], &[]);
+        assert_eq!(allow.image[0].to_string(), "https://*");
+        for (authority, scheme, trust) in [
+            ("any.example:443", Tunnel, Trust::Mirrors),
+            ("203.0.113.7:443", Tunnel, Trust::Mirrors),
+            ("mirror.corp:8080", Http, Trust::Image(Http)),
+        ] {
+            assert_eq!(admit(&allow, authority, scheme), Ok(trust), "{authority}");
+        }
+        for (authority, scheme, why) in [
+            ("any.example", Http, "is not in the image's"),
+            ("any.example:8443", Tunnel, "is not in the image's"),
+            ("mirror.corp:8443", Tunnel, "port 8443"),
+            ("10.0.0.9:443", Tunnel, "does not name it"),
+            ("127.0.0.1:443", Tunnel, "loopback"),
+            ("169.254.169.254:443", Tunnel, "link-local"),
+            ("localhost:443", Tunnel, "this machine"),
+        ] {
+            let refused = admit(&allow, authority, scheme).expect_err(authority).to_string();
+            assert!(refused.contains(why), "{authority}: {refused}");
+        }
+        let target = Target::of("any.example:443", Tunnel).unwrap();
+        assert!(reachable(&target, "10.0.0.9".parse().unwrap(), Trust::Mirrors).is_err());
+        assert_eq!(admit(&list(&["*"], &[]), "any.example", Http), Ok(Trust::Mirrors));
+        assert!("*".parse::<HostRule>().is_err(), "the operator names hosts");
     }
 
     #[test]

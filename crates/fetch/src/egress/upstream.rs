@@ -118,6 +118,7 @@ fn parse_direct(entry: &str) -> Option<Direct> {
     Some(match rule.host {
         Host::Name(name) => Direct::Name(name, rule.port),
         Host::Address(ip) => Direct::Address(ip, rule.port),
+        Host::Public => return None,
     })
 }
 
