@@ -16,6 +16,9 @@ use inventory::{
 use std::collections::BTreeSet;
 use version::Scheme;
 
+/// Hosts that send whoever asks to a mirror.
+const REDIRECTING: [&str; 2] = ["download.opensuse.org", "https://download.opensuse.org"];
+
 pub(super) fn looks() -> Vec<Look> {
     let list = |name: &str| Look::File {
         path: format!("{}/{name}", manifest::FOLDER),
@@ -88,6 +91,9 @@ fn lists(evidence: &Evidence) -> Evidence {
 /// The hosts to be reached. Without repositories of its own an image that is patched from outside gets those of the tooling.
 fn hosts(os: &OsRelease, strategy: Strategy, configuration: &Configuration) -> (Vec<String>, Option<String>) {
     let mut hosts = configuration.hosts.clone();
+    if configuration.uses_mirrors || REDIRECTING.iter().any(|host| hosts.contains(*host)) {
+        hosts.extend(tooling::MIRRORS.map(str::to_owned));
+    }
     let none = configuration.enabled().next().is_none();
     let known = tooling::repository_hosts(os);
     let note = match (none, strategy == Strategy::Outside && !known.is_empty()) {

@@ -34,26 +34,23 @@ macro_rules! known {
 const IMAGES: &[Known] = known! {
     "redhat" "docker.io/library/almalinux" Tag::Major(""), [];
     "almalinux" "docker.io/library/almalinux" Tag::Major(""),
-        ["https://mirrors.almalinux.org", "https://repo.almalinux.org"];
-    "centos" "quay.io/centos/centos" Tag::Major("stream"),
-        ["https://mirrors.centos.org", "https://mirror.stream.centos.org"];
-    "rocky" "docker.io/rockylinux/rockylinux" Tag::Major(""),
-        ["https://mirrors.rockylinux.org", "dl.rockylinux.org", "https://dl.rockylinux.org"];
+        MIRRORS;
+    "centos" "quay.io/centos/centos" Tag::Major("stream"), MIRRORS;
+    "rocky" "docker.io/rockylinux/rockylinux" Tag::Major(""), MIRRORS;
     "oracle" "docker.io/library/oraclelinux" Tag::Major(""), ["https://yum.oracle.com"];
     "amazon" "docker.io/library/amazonlinux" Tag::Major(""), ["https://cdn.amazonlinux.com"];
-    "fedora" "registry.fedoraproject.org/fedora" Tag::Major(""),
-        ["https://mirrors.fedoraproject.org", "https://dl.fedoraproject.org"];
+    "fedora" "registry.fedoraproject.org/fedora" Tag::Major(""), MIRRORS;
     "cbl-mariner" "mcr.microsoft.com/cbl-mariner/base/core" Tag::MajorMinor, ["https://packages.microsoft.com"];
     "azurelinux" "mcr.microsoft.com/azurelinux/base/core" Tag::MajorMinor, ["https://packages.microsoft.com"];
     "photon" "docker.io/library/photon" Tag::MajorMinor,
         ["https://packages.broadcom.com", "https://packages.vmware.com"];
     "sles" "registry.suse.com/bci/bci-base" Tag::MajorMinor, ["https://updates.suse.com"];
-    "opensuse-leap" "registry.opensuse.org/opensuse/leap" Tag::MajorMinor, OPENSUSE;
-    "opensuse-tumbleweed" "registry.opensuse.org/opensuse/tumbleweed" Tag::Only("latest"), OPENSUSE;
+    "opensuse-leap" "registry.opensuse.org/opensuse/leap" Tag::MajorMinor, MIRRORS;
+    "opensuse-tumbleweed" "registry.opensuse.org/opensuse/tumbleweed" Tag::Only("latest"), MIRRORS;
 };
 
-const OPENSUSE: [&str; 3] =
-    ["download.opensuse.org", "https://cdn.opensuse.org", "https://download.opensuse.org"];
+/// The hosts of repositories that are found by lists of mirrors.
+pub(super) const MIRRORS: [&str; 2] = ["*", "https://*"];
 
 /// The hosts of the repositories that the tooling image of a distribution has; none where there is no such image or its
 /// repositories are not for the distribution.
