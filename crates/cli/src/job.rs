@@ -5,7 +5,7 @@ use crate::{
     error::Failure,
     exit::Kind,
     findings::{self, Scanner},
-    host, output, repositories,
+    host, output, policy, repositories,
     settings::{Certificates, Settings, absolute},
     stop::Stop,
     stored_source::StoredFirst,
@@ -54,6 +54,7 @@ pub struct Job<'a> {
     settings: &'a Settings,
     subject: &'a SubjectArgs,
     packages: &'a PackageArgs,
+    policy: plan::Policy,
     run: &'a RunArgs,
     vex: Option<&'a Path>,
     name: &'a str,
@@ -90,6 +91,7 @@ impl<'a> Job<'a> {
             settings,
             subject,
             packages: wanted.packages,
+            policy: policy::policy(subject, wanted.packages, now())?,
             run,
             name,
             address,
@@ -179,7 +181,7 @@ impl<'a> Job<'a> {
             source,
             platform: oci::Platform::host(),
             findings,
-            policy: self.policy(),
+            policy: self.policy.clone(),
             target,
             repositories: patch::Repositories {
                 client,
@@ -196,16 +198,6 @@ impl<'a> Job<'a> {
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };
         Ok(patcher.patch(request).await?)
-    }
-
-    fn policy(&self) -> plan::Policy {
-        plan::Policy {
-            allow_mismatch: self.subject.allow_mismatch,
-            ignore_errors: self.subject.ignore_errors,
-            allow_removals: self.packages.allow_removals,
-            security_only: self.packages.security_only,
-            skip_scripts: self.packages.skip_scripts,
-        }
     }
 
     async fn findings(&self, stop: &Stop) -> Result<Option<Findings>, Failure> {

@@ -10,6 +10,7 @@ mod host;
 mod job;
 mod logs;
 mod output;
+mod policy;
 mod reference_docs;
 mod repositories;
 mod settings;

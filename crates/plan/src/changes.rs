@@ -39,6 +39,15 @@ pub enum Violation {
         /// Version after.
         to: String,
     },
+    /// A package that the user excluded is not what it was.
+    ExcludedChanged {
+        /// Which.
+        package: PackageName,
+        /// Version before.
+        from: String,
+        /// Version after.
+        to: String,
+    },
     /// A package that the image's administrator holds is not what it was.
     HeldChanged {
         /// Which.
@@ -61,6 +70,9 @@ impl fmt::Display for Violation {
             }
             Violation::HeldChanged { package, from, to } => {
                 write!(f, "{package} is held at {from} and was changed to {to}")
+            }
+            Violation::ExcludedChanged { package, from, to } => {
+                write!(f, "{package} is excluded and was changed from {from} to {to}")
             }
         }
     }
@@ -107,6 +119,9 @@ pub fn violations(before: &Inventory, after: &Inventory, policy: &Policy) -> Vec
             None if policy.allow_removals && !held => None,
             None => Some(Violation::Removed { package, architecture, version: from }),
             Some(to) if held => Some(Violation::HeldChanged { package, from, to }),
+            Some(to) if policy.excludes(package.as_str()).is_some() => {
+                Some(Violation::ExcludedChanged { package, from, to })
+            }
             Some(to) => {
                 let older = below(&to, &from, after.scheme);
                 older.then_some(Violation::Downgraded { package, from, to })

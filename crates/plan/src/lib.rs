@@ -5,6 +5,7 @@ mod changes;
 mod counts;
 mod fit;
 mod make;
+mod policy;
 mod settle;
 #[cfg(test)]
 mod testing;
@@ -12,25 +13,11 @@ mod testing;
 pub use changes::{Upgrade, Violation, upgrades, violations};
 pub use counts::Counts;
 pub use make::make;
+pub use policy::{Pattern, PatternError, Policy, Severity, SeverityError};
 pub use settle::settle;
 
 use std::collections::BTreeSet;
 use version::PackageName;
-
-/// What the user allows.
-#[derive(Debug, Clone, Default)]
-pub struct Policy {
-    /// Patch although the report was made for another image.
-    pub allow_mismatch: bool,
-    /// Go on with the other packages when one cannot be fixed.
-    pub ignore_errors: bool,
-    /// A fix may take packages away.
-    pub allow_removals: bool,
-    /// Only what the repositories mark as security updates.
-    pub security_only: bool,
-    /// Unpack packages although scripts of theirs would have to run.
-    pub skip_scripts: bool,
-}
 
 /// The image as it is, for comparison with what the report says of its subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

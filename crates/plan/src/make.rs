@@ -17,17 +17,22 @@ pub fn make(
     let mut notes = inventory.notes.clone();
     notes.extend(held_note(inventory));
     let Some(findings) = findings else {
-        return Ok(Plan { scope: Scope::UpdateAll, left_out: Vec::new(), excluded: BTreeSet::new(), notes });
+        return Ok(Plan {
+            scope: Scope::UpdateAll,
+            left_out: Vec::new(),
+            excluded: excluded(inventory, policy, true),
+            notes,
+        });
     };
     notes.extend(fit::check(findings, &inventory.os, image, policy)?);
-    let mut draft = Draft::new(inventory);
+    let mut draft = Draft::new(inventory, policy);
     for (position, finding) in findings.os.iter().enumerate() {
         draft.add(position, finding);
     }
     Ok(Plan {
         scope: Scope::Fixes(draft.fixes.into_values().collect()),
         left_out: draft.left_out,
-        excluded: BTreeSet::new(),
+        excluded: excluded(inventory, policy, false),
         notes,
     })
 }
@@ -37,8 +42,17 @@ fn held_note(inventory: &Inventory) -> Option<String> {
     (!held.is_empty()).then(|| format!("held by the image's administrator, not patched: {}", held.join(", ")))
 }
 
+/// Installed packages that the user wants left as they are. Without a report those that are not among the ones to patch too:
+/// with one they may move where a fix needs them.
+fn excluded(inventory: &Inventory, policy: &Policy, everything: bool) -> BTreeSet<PackageName> {
+    let stays = |name: &str| policy.excludes(name).is_some() || (everything && !policy.includes(name));
+    let packages = inventory.packages.iter().filter(|p| stays(p.name.as_str()));
+    packages.map(|p| p.name.clone()).collect()
+}
+
 /// The plan in the making.
 struct Draft<'a> {
+    policy: &'a Policy,
     by_name: ByName<'a>,
     scheme: Scheme,
     /// The architecture that the package tool means when none is given.
@@ -55,9 +69,10 @@ enum Need<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(inventory: &'a Inventory) -> Self {
+    fn new(inventory: &'a Inventory, policy: &'a Policy) -> Self {
         let dpkg = inventory.packages.iter().find(|p| p.name.as_str() == "dpkg");
         Draft {
+            policy,
             by_name: inventory.by_name(),
             scheme: inventory.scheme,
             native: dpkg.map(|p| p.architecture.as_str()),
@@ -85,6 +100,9 @@ impl<'a> Draft<'a> {
         }
         if needs.iter().all(|need| matches!(need, Need::Nothing)) {
             return self.leave_out(finding, Some(first), Outcome::AlreadyFixed);
+        }
+        if let Some(why) = self.policy.lets_be(finding, first.name.as_str()) {
+            return self.leave_out(finding, Some(first), Outcome::Excluded { why });
         }
         for need in needs {
             if let Need::Fix(package, bound) = need {
@@ -225,6 +243,26 @@ mod tests {
         let plan = make(None, &inventory, &ImageFacts::default(), &Policy::default()).unwrap();
         assert_eq!(plan.scope, Scope::UpdateAll);
         assert_eq!(plan.notes, ["in doubt", "held by the image's administrator, not patched: b"]);
+    }
+
+    #[test]
+    fn what_the_user_lets_be_is_told_and_only_where_there_is_something_to_fix() {
+        let inventory = inventory(&[package("a", "1"), package("b", "3"), package("c", "1")]);
+        let policy =
+            Policy { exclude: vec!["a".parse().unwrap(), "b".parse().unwrap()], ..Policy::default() };
+        let all = ["a", "b", "c"].map(|name| finding("CVE-1", name, &["2"]));
+        let findings =
+            Findings { subject: crate::testing::subject(), os: all.to_vec(), ..Findings::default() };
+        let plan = make(Some(&findings), &inventory, &ImageFacts::default(), &policy).unwrap();
+        assert_eq!(fixes(&plan), [("c", "2")]);
+        let outcomes: Vec<_> = plan.left_out.iter().map(|s| &s.outcome).collect();
+        let why = "packages named a are excluded".to_owned();
+        assert_eq!(outcomes, [&Outcome::Excluded { why }, &Outcome::AlreadyFixed]);
+        let names: Vec<_> = plan.excluded.iter().map(PackageName::as_str).collect();
+        assert_eq!(names, ["a", "b"]);
+        let only = Policy { include: vec!["c".parse().unwrap()], ..Policy::default() };
+        let plan = make(None, &inventory, &ImageFacts::default(), &only).unwrap();
+        assert_eq!(plan.excluded.len(), 2);
     }
 
     #[test]

@@ -11,6 +11,6 @@ pub mod rpm;
 mod scheme;
 mod written;
 
-pub use name::{NameError, PackageName};
+pub use name::{NAME_BYTES_MAX, NameError, PackageName};
 pub use scheme::{Scheme, Version};
 pub use written::{VERSION_BYTES_MAX, VersionError};

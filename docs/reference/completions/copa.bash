@@ -419,7 +419,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__patch)
-            opts="-i -r -s -t -p -w -o -f -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --output --format --debug --cache-dir --help"
+            opts="-i -r -s -t -p -w -o -f -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --output --format --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -462,6 +462,26 @@ _copa() {
                     return 0
                     ;;
                 --oci-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-severity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -537,7 +557,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__plan)
-            opts="-i -r -s -w -h --image --report --scanner --allow-mismatch --ignore-errors --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --debug --cache-dir --help"
+            opts="-i -r -s -w -h --image --report --scanner --allow-mismatch --ignore-errors --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -564,6 +584,26 @@ _copa() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-severity)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -41,6 +41,11 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -s s -l scanner -d 'Who
 complete -c copa -n "__fish_copa_using_subcommand patch" -s t -l tag -d 'Tag, or full reference, of the patched image [default: the image\'s tag with the suffix]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l tag-suffix -d 'What the image\'s own tag gets at its end where no --tag is given' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l oci-dir -d 'Write the patched image into this OCI layout folder' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l include -d 'Patch only packages with such names; * and ? stand for any text and any character (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l exclude -d 'Leave packages with such names as they are (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l ignore -d 'Let this vulnerability be (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l ignore-file -d 'Let vulnerabilities be that are listed in FILE: an id a line, as in a .trivyignore' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l min-severity -d 'Let findings be that are less severe: low, medium, high, critical' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l repositories -d 'Repository configuration for images without a package tool: a folder with etc/apt, etc/yum.repos.d or etc/apk' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l tooling-image -d 'Image whose package tool works on images that have none [default: the distribution\'s own of the same release]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
@@ -70,6 +75,11 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -s h -l help -d 'Print 
 complete -c copa -n "__fish_copa_using_subcommand plan" -s i -l image -d 'Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -s r -l report -d 'Vulnerability report (JSON file); without one, everything is updated' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -s s -l scanner -d 'Who made the report: trivy, native, or NAME of a plugin \'copa-NAME\' on PATH' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l include -d 'Patch only packages with such names; * and ? stand for any text and any character (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l exclude -d 'Leave packages with such names as they are (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l ignore -d 'Let this vulnerability be (repeatable)' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l ignore-file -d 'Let vulnerabilities be that are listed in FILE: an id a line, as in a .trivyignore' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l min-severity -d 'Let findings be that are less severe: low, medium, high, critical' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l repositories -d 'Repository configuration for images without a package tool: a folder with etc/apt, etc/yum.repos.d or etc/apk' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l tooling-image -d 'Image whose package tool works on images that have none [default: the distribution\'s own of the same release]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r

@@ -42,6 +42,11 @@ _arguments "${_arguments_options[@]}" : \
 '--tag=[Tag, or full reference, of the patched image \[default\: the image'\''s tag with the suffix\]]:TAG|REFERENCE:_default' \
 '--tag-suffix=[What the image'\''s own tag gets at its end where no --tag is given]:SUFFIX:_default' \
 '--oci-dir=[Write the patched image into this OCI layout folder]:DIR:_files' \
+'*--include=[Patch only packages with such names; * and ? stand for any text and any character (repeatable)]:PACKAGE:_default' \
+'*--exclude=[Leave packages with such names as they are (repeatable)]:PACKAGE:_default' \
+'*--ignore=[Let this vulnerability be (repeatable)]:ID:_default' \
+'--ignore-file=[Let vulnerabilities be that are listed in FILE\: an id a line, as in a .trivyignore]:FILE:_files' \
+'--min-severity=[Let findings be that are less severe\: low, medium, high, critical]:SEVERITY:_default' \
 '--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
 '--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
 '--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
@@ -83,6 +88,11 @@ _arguments "${_arguments_options[@]}" : \
 '--report=[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
 '-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
 '--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'*--include=[Patch only packages with such names; * and ? stand for any text and any character (repeatable)]:PACKAGE:_default' \
+'*--exclude=[Leave packages with such names as they are (repeatable)]:PACKAGE:_default' \
+'*--ignore=[Let this vulnerability be (repeatable)]:ID:_default' \
+'--ignore-file=[Let vulnerabilities be that are listed in FILE\: an id a line, as in a .trivyignore]:FILE:_files' \
+'--min-severity=[Let findings be that are less severe\: low, medium, high, critical]:SEVERITY:_default' \
 '--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
 '--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
 '--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \

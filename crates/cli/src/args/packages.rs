@@ -6,6 +6,28 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Packages")]
 pub struct PackageArgs {
+    /// Patch only packages with such names; * and ? stand for any text and any character (repeatable)
+    #[arg(long, value_name = "PACKAGE", value_delimiter = ',')]
+    pub include: Vec<String>,
+
+    /// Leave packages with such names as they are (repeatable)
+    #[arg(long, value_name = "PACKAGE", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+
+    /// Let this vulnerability be (repeatable)
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// Let vulnerabilities be that are listed in FILE: an id a line, as in a .trivyignore
+    ///
+    /// Text after # is the reason that the result gives; exp:2027-01-31 after an id ends it on that day.
+    #[arg(long, value_name = "FILE")]
+    pub ignore_file: Option<PathBuf>,
+
+    /// Let findings be that are less severe: low, medium, high, critical
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<String>,
+
     /// Take only what the repositories mark as security updates (apt, dnf, zypper)
     #[arg(long)]
     pub security_only: bool,
