@@ -52,7 +52,6 @@ pub struct Wanted<'a> {
 /// What was asked for, found possible.
 pub struct Job<'a> {
     settings: &'a Settings,
-    subject: &'a SubjectArgs,
     packages: &'a PackageArgs,
     policy: plan::Policy,
     run: &'a RunArgs,
@@ -89,7 +88,6 @@ impl<'a> Job<'a> {
             report: report.map(|path| (path, scanner)),
             vex: wanted.vex,
             settings,
-            subject,
             packages: wanted.packages,
             policy: policy::policy(subject, wanted.packages, now())?,
             run,
