@@ -5,10 +5,12 @@ mod exclusions;
 mod facts;
 mod judge;
 mod recipe;
+mod steady;
 
 use crate::{Adapter, Error, Facts, Settings};
 use engine::{Evidence, Look, Recipe, StepResult};
 use inventory::{Inventory, OsRelease, pacman::local};
+use layer::Changes;
 
 const DATABASE: &str = "/var/lib/pacman/local";
 const VERSION: &str = "/var/lib/pacman/local/ALPM_DB_VERSION";
@@ -45,6 +47,10 @@ impl Adapter for Pacman {
 
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error> {
         judge::after(facts, evidence)
+    }
+
+    fn steady(&self, changes: Box<dyn Changes>) -> Box<dyn Changes> {
+        Box::new(steady::Steady { changes })
     }
 }
 

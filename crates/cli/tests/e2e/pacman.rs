@@ -189,6 +189,31 @@ fn without_a_report_everything_is_upgraded_and_a_second_run_finds_nothing() {
 }
 
 #[test]
+fn equal_images_get_equal_layers() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Subject::new();
+    let layer = |tag: &str| {
+        let ran = subject.patch((TAG, tag), None, &[]);
+        assert_eq!(ran.document["status"], "patched", "{}", ran.stderr);
+        let image = ImageReader::open(subject.arch.layout.directory(), tag).unwrap();
+        (image.layer_entries(image.layers().len() - 1).unwrap(), image.diff_ids().pop().unwrap())
+    };
+    // Times have seconds: the image must be older than the first run, and that than the second.
+    let second_of_the_clock = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    second_of_the_clock();
+    let (first, first_id) = layer("first");
+    second_of_the_clock();
+    let (second, second_id) = layer("second");
+    let other = first.iter().zip(&second).find(|(one, two)| one != two);
+    assert!(other.is_none() && first.len() == second.len(), "{other:?}");
+    assert_eq!(second_id, first_id);
+    let wrong = pacman::broken(&subject.root("second"), &[CONFIGURED, SCRIPTED, ADDED]).unwrap();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
 fn a_patched_image_is_patched_again_into_one_layer() {
     if let Err(reason) = needs() {
         skip!("{reason}");

@@ -101,7 +101,8 @@ impl Patcher {
         let context = self.context();
         let root = &mut subject.root;
         let running = async { root.run(&recipe, &context).await.map_err(|e| self.engine_error(e)) };
-        let run = self.timed(Phase::Run, document, running).await?;
+        let mut run = self.timed(Phase::Run, document, running).await?;
+        run.changes = adapter.steady(run.changes);
         document.counters.index_fetches = record::index_fetches(&run.fetches);
         Ok(Ran { run, exclusions: recipe.exclusions })
     }
