@@ -266,12 +266,17 @@ fn what_is_signed_badly_is_refused() {
 }
 
 #[test]
-fn nothing_is_taken_away_and_the_rest_of_a_fix_list_is_not_half_done() {
+fn nothing_is_taken_away_unless_allowed() {
     if let Err(reason) = needs() {
         skip!("{reason}");
     }
     let subject = Subject::with(|options| Options { offered: scenario::all_updates(), ..options });
     subject.refused(Some(&[SCRIPTED, CONFLICTING]), "conflict");
+    let wanted = [SCRIPTED, CONFLICTING];
+    let allowed = subject.patch((TAG, "allowed"), Some(&wanted), &["--allow-removals"]);
+    assert_eq!(allowed.code, Some(0), "{}", allowed.stderr);
+    assert_eq!(subject.versions("allowed")[CONFLICTING], NEW);
+    assert!(!subject.versions("allowed").contains_key(VICTIM));
     let replacing = PacmanSpec::new("successor", NEW).field("replaces", VICTIM).field("conflict", VICTIM);
     let offered = scenario::updates().into_iter().chain([replacing]).collect();
     let subject = Subject::with(|options| Options { offered, ..options });
