@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // clippy knows only functions marked as tests to be tests
 
 mod apk;
+mod chiseled;
 mod contents;
 mod damaged_cache;
+mod distroless;
 mod faithful;
+mod hermetic;
 mod hostile_images;
 mod interrupted;
 mod main_job;
