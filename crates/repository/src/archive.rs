@@ -1,7 +1,7 @@
 //! A verified package file, and what is in it: control files, and entries in archive order by the one strict tar reader.
 
 use crate::{
-    Chosen, Error, Format, apt,
+    Chosen, Error, Format, apk, apt,
     inflate::{Inflate, Packing},
     limits::UNPACKED_BYTES_MAX,
     section::Section,
@@ -30,7 +30,8 @@ pub struct Package {
     pub version: String,
     /// Architecture, likewise.
     pub architecture: String,
-    /// Control files by name; of a deb `control`, `md5sums`, `conffiles`, `triggers`, `postinst` and so on.
+    /// Control files by name; of a deb `control`, `md5sums`, `conffiles`, `triggers`, `postinst` and so on; of an
+    /// apk `.PKGINFO`, `.post-install` and so on.
     pub control: BTreeMap<String, Vec<u8>>,
     pub(crate) content: Section,
     pub(crate) packing: Packing,
@@ -53,6 +54,10 @@ impl Archive {
             return Err(mismatch(format!("{size} bytes where {} are expected", chosen.size)));
         }
         let file = Section::whole(Arc::new(file), size);
+        if chosen.format == Format::Apk {
+            apk::check(&chosen, &file)?;
+            return Ok(Archive::new(chosen, file));
+        }
         let (mut hasher, mut bytes, mut buffer) = (Hasher::default(), file.clone(), vec![0; BUFFER_BYTES]);
         while let count @ 1.. = bytes.read(&mut buffer).map_err(read)? {
             hasher.update(&buffer[..count]);
@@ -83,6 +88,7 @@ impl Archive {
         let Chosen { name, version, architecture, format, .. } = &self.chosen;
         let package = match format {
             Format::Deb => apt::deb::open(&self.file, &self.item())?,
+            Format::Apk => apk::open(&self.file, &self.chosen, &self.item())?,
         };
         let same = (&package.name, &package.version, &package.architecture) == (name, version, architecture);
         if same {

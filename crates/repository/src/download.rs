@@ -1,7 +1,7 @@
 //! The chosen packages into the cache: several at a time, resumed where they break off, verified by size and digest.
 
 use crate::{
-    Archive, Chosen, Error, Event, Resolution, Session,
+    Archive, Chosen, Error, Event, Format, Resolution, Session, apk,
     limits::{DOWNLOADS_AT_ONCE, PACKAGE_BYTES_MAX},
     section::Section,
 };
@@ -47,20 +47,54 @@ async fn get(chosen: &Chosen, session: &Session<'_>) -> Result<Archive, Error> {
 }
 
 async fn cached(chosen: &Chosen, session: &Session<'_>) -> Result<Option<Section>, Error> {
-    let (store, digest, size) = (session.store.clone(), chosen.digest.clone(), chosen.size);
-    let blob = session.blocking(move || Ok(store.blob(&digest)?)).await?;
-    Ok(blob.filter(|blob| blob.size == size).map(|blob| Section::whole(Arc::new(blob.file), size)))
+    let (store, chosen) = (session.store.clone(), chosen.clone());
+    let find = move || {
+        let is_apk = chosen.format == Format::Apk;
+        let digest = if is_apk { apk::known(&store, &chosen) } else { Some(chosen.digest.clone()) };
+        let blob = digest.map(|digest| store.blob(&digest)).transpose()?.flatten();
+        let blob = blob.filter(|blob| blob.size == chosen.size);
+        let file = blob.map(|blob| Section::whole(Arc::new(blob.file), chosen.size));
+        Ok(file.filter(|file| !is_apk || apk::check(&chosen, file).is_ok()))
+    };
+    session.blocking(find).await
 }
 
 async fn fetch(chosen: &Chosen, url: &Url, session: &Session<'_>) -> Result<(), Error> {
     let temp = session.store.temp_dir()?;
     let digest = write(chosen, url, session, &temp).await?;
+    if chosen.format == Format::Apk {
+        return keep_apk(chosen, url, session, temp, digest).await;
+    }
     if digest != chosen.digest {
         let why = format!("digest {digest} where {} is expected", chosen.digest);
         return Err(Error::Mismatch { url: shown(url), why });
     }
     let store = session.store.clone();
     session.blocking(move || Ok(store.put_blob_file(&temp, PART, &digest)?)).await
+}
+
+/// Keeps a file of which the index has no digest, once it is seen to be the package.
+async fn keep_apk(
+    chosen: &Chosen,
+    url: &Url,
+    session: &Session<'_>,
+    temp: TempDir,
+    digest: Digest,
+) -> Result<(), Error> {
+    let (store, chosen, at) = (session.store.clone(), chosen.clone(), shown(url));
+    let keep = move || {
+        let path = temp.path().join(PART);
+        let doing = || format!("reading {}", path.display());
+        let file = std::fs::File::open(&path).map_err(|e| Error::io(doing(), e))?;
+        let checked = apk::check(&chosen, &Section::whole(Arc::new(file), chosen.size));
+        checked.map_err(|error| match error {
+            Error::Mismatch { why, .. } => Error::Mismatch { url: at, why },
+            other => other,
+        })?;
+        store.put_blob_file(&temp, PART, &digest)?;
+        apk::keep(&store, &chosen, &digest)
+    };
+    session.blocking(keep).await
 }
 
 /// Writes the file and gives the digest of what was written, which has the expected size.

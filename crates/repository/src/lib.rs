@@ -4,6 +4,7 @@
 //! Engine-neutral, and nothing of an image or a package is ever executed. One module a format; what all formats share is
 //! beside them. The clock is a parameter.
 
+pub mod apk;
 pub mod apt;
 mod archive;
 mod cancelled;
@@ -30,6 +31,8 @@ pub use session::{Event, Session};
 pub enum Request {
     /// Debian's and Ubuntu's.
     Apt(apt::Request),
+    /// Alpine's, Wolfi's and Chainguard's.
+    Apk(apk::Request),
 }
 
 /// Chooses packages: indexes are fetched and verified, candidates found, dependencies closed. Nothing of a package is
@@ -37,5 +40,6 @@ pub enum Request {
 pub async fn resolve(request: &Request, session: &Session<'_>) -> Result<Resolution, Error> {
     match request {
         Request::Apt(request) => apt::resolve(request, session).await,
+        Request::Apk(request) => apk::resolve(request, session).await,
     }
 }

@@ -23,10 +23,10 @@ pub struct IndexRecord {
     pub url: String,
     /// Digest of that head.
     pub digest: Digest,
-    /// Fingerprint of the key that signed it, upper-case hexadecimal; `None` where the image's own configuration
-    /// trusts it without a signature.
+    /// Fingerprint of the key that signed it, upper-case hexadecimal, or for apk the name of its file; `None` where the
+    /// image's own configuration trusts it without a signature.
     pub signed_by: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// When it was made, in seconds since 1970; for apk when its newest package was built.
     pub date: i64,
 }
 
@@ -45,7 +45,8 @@ pub struct Chosen {
     pub format: Format,
     /// Its bytes.
     pub size: u64,
-    /// The digest of its file.
+    /// The digest of its file. Of an [`Format::Apk`], whose index has none, the digest of what the index has: the cache knows the
+    /// package by it, and the file is judged by the checksum in [`Chosen::record`].
     pub digest: Digest,
     /// Why it is here.
     pub why: Why,
@@ -58,6 +59,8 @@ pub struct Chosen {
 pub enum Format {
     /// deb(5).
     Deb,
+    /// apk-v2(5).
+    Apk,
 }
 
 /// Why a package is taken.

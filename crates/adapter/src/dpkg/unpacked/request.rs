@@ -106,6 +106,7 @@ mod tests {
     fn apt(plan: &Plan, facts: &Facts) -> apt::Request {
         match request(plan, facts, &Settings::default()).unwrap() {
             Request::Apt(request) => request,
+            other => panic!("{other:?}"),
         }
     }
 

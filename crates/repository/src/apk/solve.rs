@@ -1,0 +1,182 @@
+//! The closure of dependencies: a search through few choices in a fixed order, bounded. Nothing is ever removed or lowered, and
+//! `install_if` brings nothing in: a fix needs none of what would merely go along with it.
+
+use super::{
+    state::{Ground, Problem, State},
+    universe::{Offer, Universe},
+};
+use crate::{Error, limits::PACKAGES_MAX};
+use inventory::apk::relation::Relation;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+/// Problems looked at in one search. Real ones have some hundreds.
+const STEPS_MAX: usize = 20_000;
+
+/// The world, in errors.
+const WORLD: &str = "/etc/apk/world";
+
+/// A search for a set of versions that fit together.
+pub(super) struct Solver<'a> {
+    pub(super) universe: &'a Universe,
+    pub(super) ground: &'a Ground,
+    /// Names that stay as they are.
+    pub(super) frozen: &'a BTreeSet<String>,
+}
+
+/// A solution: what to set, and on whose account.
+pub(super) type Solution = (BTreeMap<String, Rc<Offer>>, BTreeMap<String, String>);
+
+/// Why there is none, and what was asked for that led there.
+pub(super) struct Dead {
+    pub(super) root: String,
+    pub(super) error: Error,
+}
+
+/// A state, whose problem it is, and the ways out that are left.
+type Fork = (State, String, std::vec::IntoIter<Rc<Offer>>);
+
+impl Solver<'_> {
+    /// Sets all that is wanted, and what that needs.
+    pub(super) fn solve(&self, wanted: &BTreeMap<String, Rc<Offer>>) -> Result<Solution, Dead> {
+        let mut state = State::default();
+        for offer in wanted.values() {
+            state.set(Rc::clone(offer), None);
+        }
+        let mut ahead: Vec<Fork> = Vec::new();
+        let mut dead: Option<Dead> = None;
+        for _ in 0..STEPS_MAX {
+            let Some((cause, problem)) = state.problem(self.ground) else { return Ok(state.into_set()) };
+            let choices = self.choices(&state, &problem);
+            if choices.is_empty() && dead.is_none() {
+                dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
+            }
+            let by = match &problem {
+                Problem::Need { by, .. } if state.is_set(by) => by.clone(),
+                _ => cause,
+            };
+            ahead.push((state, by, choices.into_iter()));
+            match next(&mut ahead) {
+                Some(next) => state = next,
+                None => break,
+            }
+        }
+        let limit = || {
+            Error::Limit(format!("no set of versions found in {STEPS_MAX} steps or {PACKAGES_MAX} packages"))
+        };
+        Err(dead.unwrap_or_else(|| Dead { root: String::new(), error: limit() }))
+    }
+
+    /// Ways out, the preferred first: to bring up to date what is installed, then to add what is new.
+    fn choices(&self, state: &State, problem: &Problem) -> Vec<Rc<Offer>> {
+        match problem {
+            Problem::Need { by, relation } => {
+                let mut choices: Vec<_> = self.upgrade(state, by).into_iter().collect();
+                choices.extend(self.meeting(state, relation));
+                choices
+            }
+            Problem::World { relation } => self.meeting(state, relation),
+            Problem::Clash { says, other, .. } => {
+                [other, says].into_iter().filter_map(|name| self.upgrade(state, name)).collect()
+            }
+        }
+    }
+
+    /// What is what a relation names: newer versions of what is installed first, of what is new the named package first, then
+    /// by preference. A name without a version is provided by chance: it brings in only who has a preference.
+    fn meeting(&self, state: &State, relation: &Relation) -> Vec<Rc<Offer>> {
+        let providers = self.universe.providers(&relation.name);
+        let names: BTreeSet<&String> =
+            self.ground.providing(&relation.name).iter().chain(&providers).chain([&relation.name]).collect();
+        let mut found: Vec<Rc<Offer>> = Vec::new();
+        for name in names
+            .into_iter()
+            .filter(|name| !state.is_set(name) && !self.frozen.contains(*name))
+            .take(PACKAGES_MAX)
+        {
+            let least = self.ground.installed.get(name).map(|unit| &unit.version);
+            let offer = self.universe.meeting(name, relation, least);
+            found.extend(offer.filter(|offer| least.is_some() || is_meant(offer, &relation.name)));
+        }
+        let rank = |offer: &Rc<Offer>| {
+            let unit = &offer.unit;
+            let is_new = !self.ground.installed.contains_key(&unit.name);
+            (is_new, unit.name != relation.name, Reverse(unit.priority), unit.name.clone())
+        };
+        found.sort_by_key(rank);
+        found
+    }
+
+    /// The candidate for what is installed and not set yet.
+    fn upgrade(&self, state: &State, name: &str) -> Option<Rc<Offer>> {
+        let installed = self.ground.installed.get(name)?;
+        if state.is_set(name) || self.frozen.contains(name) {
+            return None;
+        }
+        self.universe.candidate(name, &installed.version)
+    }
+
+    fn error(&self, state: &State, problem: &Problem) -> Error {
+        let shown = inventory::printable;
+        let named = |name: &str| {
+            let version = state.at(self.ground, name).map(|unit| shown(unit.version.as_str()));
+            (name.parse(), version.unwrap_or_default())
+        };
+        let invalid = Error::Internal("a name that is none");
+        match problem {
+            Problem::World { relation } => {
+                let why = format!("it needs {}: {}", shown(&relation.to_string()), self.why_not(relation));
+                Error::Configuration { path: WORLD.to_owned(), why }
+            }
+            Problem::Need { by, relation } => match named(by) {
+                (Ok(package), version) => {
+                    let (dependency, why) = (shown(&relation.to_string()), self.why_not(relation));
+                    Error::Unsatisfied { package, version, dependency, why }
+                }
+                _ => invalid,
+            },
+            Problem::Clash { says, other, relation } => match named(says) {
+                (Ok(package), version) => {
+                    Error::Conflict { package, version, other: shown(other), relation: shown(relation) }
+                }
+                _ => invalid,
+            },
+        }
+    }
+
+    fn why_not(&self, relation: &Relation) -> String {
+        let name = inventory::printable(&relation.name);
+        match () {
+            () if self.frozen.contains(&relation.name) => format!("{name} is held or excluded"),
+            () if self.universe.knows(&relation.name) => {
+                format!("the repositories have no version of {name} that fits")
+            }
+            () => "the repositories have no such package".into(),
+        }
+    }
+}
+
+/// Whether a package that is new may come in for a name.
+fn is_meant(offer: &Offer, name: &str) -> bool {
+    let unit = &offer.unit;
+    let versioned = || unit.provides.iter().any(|p| p.name == name && p.version.is_some());
+    unit.name == name || unit.priority.is_some() || versioned()
+}
+
+/// The next state that has not been tried.
+fn next(ahead: &mut Vec<Fork>) -> Option<State> {
+    loop {
+        let (state, by, choices) = ahead.last_mut()?;
+        match choices.next() {
+            Some(offer) if state.size() < PACKAGES_MAX => {
+                let mut next = state.clone();
+                next.set(offer, Some(by.clone()));
+                return Some(next);
+            }
+            _ => drop(ahead.pop()),
+        }
+    }
+}
