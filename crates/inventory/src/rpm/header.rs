@@ -168,6 +168,12 @@ impl<'a> Header<'a> {
         Ok(self.numbers(tag)?.next())
     }
 
+    /// Where in the bytes of the header the first number of a tag lies, where it is one of 32 bits.
+    pub(super) fn place(&self, tag: Tag) -> Option<usize> {
+        let entry = self.find(tag).filter(|entry| entry.kind == INT32)?;
+        Some(8 + self.index.len() + entry.offset)
+    }
+
     /// The bytes of a binary tag.
     pub fn binary(&self, tag: Tag) -> Result<Option<&'a [u8]>, Error> {
         match self.find(tag) {

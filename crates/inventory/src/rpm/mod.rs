@@ -7,7 +7,7 @@ mod bdb;
 pub mod contents;
 #[cfg(test)]
 mod damage;
-mod glob;
+pub mod glob;
 pub mod header;
 mod ini;
 pub mod locations;
@@ -17,6 +17,7 @@ mod ndb;
 mod package;
 pub mod repositories;
 mod sqlite;
+mod steady;
 pub mod tag;
 #[cfg(test)]
 mod testing;
@@ -25,6 +26,7 @@ mod wal;
 mod wire;
 
 pub use header::Header;
+pub use steady::steady;
 pub use tag::Tag;
 
 use crate::{Error, Package, check_size};

@@ -21,6 +21,9 @@ const INNER_CELL_BYTES_MIN: usize = 7;
 /// Longest record of the schema; rpm's have some hundred bytes.
 const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 
+/// What is given the parts of each record of a table.
+type EachInParts<'a, 'e> = dyn FnMut(&[&'a [u8]]) -> Result<(), Error> + 'e;
+
 /// Gives the blob of each row of `Packages` to `each`; returns what is in doubt.
 pub(super) fn blobs(bytes: &[u8], log: Option<&[u8]>, each: &mut Each<'_>) -> Result<Vec<String>, Error> {
     let (log, notes) = match log {
@@ -28,18 +31,7 @@ pub(super) fn blobs(bytes: &[u8], log: Option<&[u8]>, each: &mut Each<'_>) -> Re
         None => (Log::default(), Vec::new()),
     };
     let mut pages = Pages::open(bytes, log)?;
-    let mut root = None;
-    pages.rows(1, SCHEMA_BYTES_MAX, &mut |record| {
-        let found = table_root(record)?;
-        match root.is_some() && found.is_some() {
-            true => Err(corrupt("it has two tables of packages")),
-            false => {
-                root = root.or(found);
-                Ok(())
-            }
-        }
-    })?;
-    let root = root.ok_or_else(|| corrupt("it has no table of packages"))?;
+    let root = pages.tables(["Packages"])?[0].ok_or_else(|| corrupt("it has no table of packages"))?;
     pages.rows(root, HEADER_BYTES_MAX, &mut |record| {
         let (serial, blob) = column(record, 1)?;
         match serial >= 12 && serial % 2 == 0 {
@@ -48,6 +40,46 @@ pub(super) fn blobs(bytes: &[u8], log: Option<&[u8]>, each: &mut Each<'_>) -> Re
         }
     })?;
     Ok(notes)
+}
+
+/// A value of a row, and where each of its bytes lies in the file.
+pub(super) struct Placed {
+    /// The value.
+    pub value: Vec<u8>,
+    parts: Vec<(usize, usize)>,
+    /// Where the value begins in the record.
+    start: usize,
+}
+
+impl Placed {
+    /// The place in the file of the byte `at` of the value.
+    pub(super) fn in_file(&self, at: usize) -> Option<usize> {
+        let mut left = self.start + at;
+        for (start, length) in &self.parts {
+            if left < *length {
+                return Some(start + left);
+            }
+            left -= length;
+        }
+        None
+    }
+}
+
+/// The values in a column of a table, placed; none where there is no such table. What a log holds is not looked at.
+pub(super) fn placed(
+    bytes: &[u8],
+    (table, wanted): (&str, usize),
+    each: &mut dyn FnMut(Placed) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut pages = Pages::open(bytes, Log::default())?;
+    let Some(root) = pages.tables([table])?[0] else { return Ok(()) };
+    pages.rows_in_parts(root, HEADER_BYTES_MAX, &mut |parts| {
+        let record = parts.concat();
+        let value = column(&record, wanted)?.1;
+        let from = |part: &[u8]| (part.as_ptr().addr() - bytes.as_ptr().addr(), part.len());
+        let start = value.as_ptr().addr() - record.as_ptr().addr();
+        each(Placed { value: value.to_vec(), parts: parts.iter().map(|part| from(part)).collect(), start })
+    })
 }
 
 /// The pages of a database: those of its log before those of its file.
@@ -84,6 +116,22 @@ impl<'a> Pages<'a> {
         Ok(Pages { bytes, log, size, usable, count, seen: vec![false; count as usize + 1] })
     }
 
+    /// The root pages of tables, by the schema.
+    fn tables<const N: usize>(&mut self, names: [&str; N]) -> Result<[Option<u32>; N], Error> {
+        let mut roots = [None; N];
+        self.rows(1, SCHEMA_BYTES_MAX, &mut |record| {
+            for (root, name) in roots.iter_mut().zip(names) {
+                let found = table_root(record, name)?;
+                if root.is_some() && found.is_some() {
+                    return Err(corrupt(format!("it has two tables {name}")));
+                }
+                *root = root.or(found);
+            }
+            Ok(())
+        })?;
+        Ok(roots)
+    }
+
     /// A page, given out once.
     fn take(&mut self, number: u32) -> Result<&'a [u8], Error> {
         if number == 0 || number > self.count {
@@ -100,14 +148,31 @@ impl<'a> Pages<'a> {
 
     /// Gives the record of each row of the table at `root`, in their order. One of more than `longest` bytes is an error.
     fn rows(&mut self, root: u32, longest: usize, row: &mut Each<'_>) -> Result<(), Error> {
-        let mut open = vec![root];
         let mut long = Vec::new();
+        self.rows_in_parts(root, longest, &mut |parts| match parts {
+            [whole] => row(whole),
+            parts => {
+                long.clear();
+                parts.iter().for_each(|part| long.extend_from_slice(part));
+                row(&long)
+            }
+        })
+    }
+
+    /// The same, each record in the parts in which it lies in the pages.
+    fn rows_in_parts(
+        &mut self,
+        root: u32,
+        longest: usize,
+        row: &mut EachInParts<'a, '_>,
+    ) -> Result<(), Error> {
+        let mut open = vec![root];
         while let Some(number) = open.pop() {
             let page = self.take(number)?;
             let at = if number == 1 { FILE_HEADER_BYTES } else { 0 };
             match page[at] {
                 0x05 => children(page, at, &mut open)?,
-                0x0d => self.leaf(page, at, longest, &mut long, row)?,
+                0x0d => self.leaf(page, at, longest, row)?,
                 _ => return Err(corrupt(format!("page {number} is none of a table"))),
             }
         }
@@ -119,10 +184,9 @@ impl<'a> Pages<'a> {
         page: &'a [u8],
         at: usize,
         longest: usize,
-        long: &mut Vec<u8>,
-        row: &mut Each<'_>,
+        row: &mut EachInParts<'a, '_>,
     ) -> Result<(), Error> {
-        let mut spent = 0;
+        let (mut spent, mut parts) = (0, Vec::new());
         for cell in cells(page, at, 8)? {
             let (payload, rest) = varint(cell).ok_or_else(|| corrupt("a row is cut off"))?;
             let (_, rest) = varint(rest).ok_or_else(|| corrupt("a row is cut off"))?;
@@ -133,16 +197,13 @@ impl<'a> Pages<'a> {
             let local = self.local(payload);
             spent += local;
             let here = rest.get(..local).filter(|_| spent <= self.usable);
-            let here = here.ok_or_else(|| corrupt("rows of a page overlap"))?;
-            if local == payload {
-                row(here)?;
-                continue;
+            parts.clear();
+            parts.push(here.ok_or_else(|| corrupt("rows of a page overlap"))?);
+            if local < payload {
+                let next = be32(rest, local).ok_or_else(|| corrupt("a row is cut off"))?;
+                self.overflow(next, payload - local, &mut parts)?;
             }
-            long.clear();
-            long.extend_from_slice(here);
-            let next = be32(rest, local).ok_or_else(|| corrupt("a row is cut off"))?;
-            self.overflow(next, payload, long)?;
-            row(long)?;
+            row(&parts)?;
         }
         Ok(())
     }
@@ -157,12 +218,13 @@ impl<'a> Pages<'a> {
         if fitting <= most { fitting } else { least }
     }
 
-    fn overflow(&mut self, mut next: u32, payload: usize, row: &mut Vec<u8>) -> Result<(), Error> {
-        while row.len() < payload {
+    fn overflow(&mut self, mut next: u32, mut left: usize, parts: &mut Vec<&'a [u8]>) -> Result<(), Error> {
+        while left > 0 {
             let page = self.take(next)?;
             next = be32(page, 0).unwrap_or(0);
-            let length = (payload - row.len()).min(self.usable - 4);
-            row.extend_from_slice(&page[4..4 + length]);
+            let length = left.min(self.usable - 4);
+            parts.push(&page[4..4 + length]);
+            left -= length;
         }
         match next {
             0 => Ok(()),
@@ -266,10 +328,10 @@ fn length(serial: u64) -> Option<usize> {
     }
 }
 
-/// The root page of the table of packages, where the record of the schema is about it.
-fn table_root(record: &[u8]) -> Result<Option<u32>, Error> {
+/// The root page of a table, where the record of the schema is about that.
+fn table_root(record: &[u8], table: &str) -> Result<Option<u32>, Error> {
     let (kind, name) = (column(record, 0)?.1, column(record, 1)?.1);
-    if kind != b"table" || !name.eq_ignore_ascii_case(b"Packages") {
+    if kind != b"table" || !name.eq_ignore_ascii_case(table.as_bytes()) {
         return Ok(None);
     }
     let (serial, root) = column(record, 3)?;
@@ -279,7 +341,7 @@ fn table_root(record: &[u8]) -> Result<Option<u32>, Error> {
         1..=6 => number.and_then(|n| u32::try_from(n).ok()),
         _ => None,
     };
-    number.map(Some).ok_or_else(|| corrupt("its table of packages is nowhere"))
+    number.map(Some).ok_or_else(|| corrupt(format!("its table {table} is nowhere")))
 }
 
 #[cfg(test)]
