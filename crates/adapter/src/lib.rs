@@ -104,8 +104,9 @@ pub trait Adapter: Sync + Send {
     /// The inventory after the run, from the recipe's evidence; an error where the database is broken now.
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error>;
 
-    /// The changes of a run without what only tells when it was; equal images must get equal layers.
-    fn steady(&self, changes: Box<dyn layer::Changes>) -> Box<dyn layer::Changes> {
+    /// The changes of a run, which began at `since` (seconds since 1970), without what only tells when it was; equal images must
+    /// get equal layers.
+    fn steady(&self, changes: Box<dyn layer::Changes>, _since: i64) -> Box<dyn layer::Changes> {
         changes
     }
 

@@ -49,7 +49,7 @@ impl Adapter for Pacman {
         judge::after(facts, evidence)
     }
 
-    fn steady(&self, changes: Box<dyn Changes>) -> Box<dyn Changes> {
+    fn steady(&self, changes: Box<dyn Changes>, _since: i64) -> Box<dyn Changes> {
         Box::new(steady::Steady { changes })
     }
 }

@@ -7,12 +7,14 @@ mod facts;
 mod judge;
 mod outside;
 mod recipe;
+mod steady;
 mod tool;
 mod tooling;
 
 use crate::{Adapter, Error, Facts, Settings, Tooling};
 use engine::{Evidence, Look, Recipe, StepResult};
 use inventory::{Inventory, OsRelease};
+use layer::Changes;
 
 const RPM: &str = "/usr/bin/rpm";
 
@@ -42,6 +44,10 @@ impl Adapter for Rpm {
 
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error> {
         judge::after(facts, evidence)
+    }
+
+    fn steady(&self, changes: Box<dyn Changes>, since: i64) -> Box<dyn Changes> {
+        Box::new(steady::Steady { changes, since })
     }
 
     fn tooling(&self, facts: &Facts) -> Result<Tooling, Error> {

@@ -102,7 +102,7 @@ impl Patcher {
         let root = &mut subject.root;
         let running = async { root.run(&recipe, &context).await.map_err(|e| self.engine_error(e)) };
         let mut run = self.timed(Phase::Run, document, running).await?;
-        run.changes = adapter.steady(run.changes);
+        run.changes = adapter.steady(run.changes, run.window.0);
         document.counters.index_fetches = record::index_fetches(&run.fetches);
         Ok(Ran { run, exclusions: recipe.exclusions })
     }
