@@ -1,6 +1,7 @@
 //! Measures `copa` against the floor: the same work done by hand with the fewest steps. Everything is compared within one run,
 //! floor and ours by turns, so that a slow mirror or a busy machine meets both.
 
+mod families;
 mod floor;
 mod images;
 mod measure;
@@ -22,7 +23,8 @@ measure time and memory against the floor, in one run
 Usage: cargo xtask bench [--runs N] [--ballast-mb N] [--json FILE] [--program FILE]
 
 The floor is a chroot of the unpacked base on an overlay: apt-get update, apt-get install of the same packages, tar and gzip -1
-of the changed files. The floor of a cold start is the download of the layers from the same registry and their gunzip. Needs
+of the changed files; of other families the same with their tool, of images without one the download and
+unpacking of the same packages. The floor of a cold start is the download of the layers from the same registry and their gunzip. Needs
 root. Works in a mount namespace of its own, on a tmpfs where memory allows. Prints the table and judges nothing: it always
 ends well if it could measure.
 
@@ -102,6 +104,7 @@ impl Bench {
         rows.extend(self.cold()?);
         rows.extend(self.growth()?);
         rows.extend(self.second_image()?);
+        rows.extend(self.families()?);
         rows.push(Row::ours(
             "peak memory of our own process, MiB",
             self.peak_kib as f64 / 1024.0,

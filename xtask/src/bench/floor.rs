@@ -18,6 +18,15 @@ pub struct Base {
     folder: PathBuf,
 }
 
+/// What is done by hand in a chroot of the base, and what of it no patch would keep.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Programs with their arguments, in order.
+    pub commands: Vec<Vec<String>>,
+    /// Folders of the upper that are left out.
+    pub leftovers: Vec<&'static str>,
+}
+
 /// Seconds that the parts of a patch took.
 #[derive(Debug, Clone, Copy)]
 pub struct Patched {
@@ -52,22 +61,60 @@ impl Base {
         Ok(Base { folder: folder.to_owned() })
     }
 
+    /// A base that is unpacked already, in `base` of this folder.
+    pub fn at(folder: &Path) -> Base {
+        Base { folder: folder.to_owned() }
+    }
+
     /// Patches the base once on an overlay that is thrown away.
     pub fn patch(&self, packages: &[String]) -> Result<Patched, Failure> {
-        let [base, upper, work, root] = ["base", "upper", "work", "root"].map(|name| self.folder.join(name));
-        for folder in [&upper, &work, &root] {
+        self.on_overlay(|root, upper| self.timed(root, upper, packages))
+    }
+
+    /// Seconds that other work takes on such an overlay, with tar and gzip.
+    pub fn work(&self, work: &Work) -> Result<f64, Failure> {
+        self.on_overlay(|root, upper| {
+            let run = |words: &Vec<String>| {
+                let command = argv("chroot", [root.as_os_str()]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+                words.iter().fold(command, |command, word| command.arg(word)).stdout().map(drop)
+            };
+            let done = seconds(|| Ok(work.commands.iter().try_for_each(run)?))?;
+            for leftover in work.leftovers.iter().chain(&["etc/resolv.conf"]) {
+                argv("rm", ["-rf", "--"]).arg(upper.join(leftover)).stdout()?;
+            }
+            Ok(done + seconds(|| pack(upper, &self.folder.join("layer.tar.gz")))?)
+        })
+    }
+
+    /// Where the newest debs of packages are, as apt says after it has fetched its lists.
+    pub fn uris(&self, packages: &[String]) -> Result<Vec<String>, Failure> {
+        self.on_overlay(|root, _| {
+            argv("chroot", [root.as_os_str()]).arg("/usr/bin/apt-get").arg("-qq").arg("update").stdout()?;
+            let print = argv("chroot", [root.as_os_str()])
+                .arg("/usr/bin/apt-get")
+                .arg("--print-uris")
+                .arg("download");
+            let said = packages.iter().fold(print, |command, name| command.arg(name)).stdout()?;
+            let said = String::from_utf8_lossy(&said).into_owned();
+            Ok(said.lines().filter_map(|line| line.split('\'').nth(1).map(str::to_owned)).collect())
+        })
+    }
+
+    fn on_overlay<T>(&self, work: impl FnOnce(&Path, &Path) -> Result<T, Failure>) -> Result<T, Failure> {
+        let [base, upper, spare, root] = ["base", "upper", "work", "root"].map(|name| self.folder.join(name));
+        for folder in [&upper, &spare, &root] {
             fs::create_dir_all(folder).map_err(Failure::file(folder))?;
         }
         let options =
-            format!("lowerdir={},upperdir={},workdir={}", base.display(), upper.display(), work.display());
+            format!("lowerdir={},upperdir={},workdir={}", base.display(), upper.display(), spare.display());
         argv("mount", ["-t", "overlay", "-o", &options, "overlay"]).arg(&root).stdout()?;
         argv("mount", ["--rbind", "/dev"]).arg(root.join("dev")).stdout()?;
         argv("mount", ["-t", "proc", "proc"]).arg(root.join("proc")).stdout()?;
         let resolver = root.join("etc/resolv.conf");
         fs::copy("/etc/resolv.conf", &resolver).map_err(Failure::file(&resolver))?;
-        let patched = self.timed(&root, &upper, packages);
+        let patched = work(&root, &upper);
         argv("umount", ["--recursive", "--lazy"]).arg(&root).stdout()?;
-        for folder in [&upper, &work] {
+        for folder in [&upper, &spare] {
             fs::remove_dir_all(folder).map_err(Failure::file(folder))?;
         }
         patched
@@ -103,7 +150,7 @@ impl Base {
     }
 }
 
-fn pack(upper: &Path, layer: &Path) -> Result<(), Failure> {
+pub fn pack(upper: &Path, layer: &Path) -> Result<(), Failure> {
     let mut tar = Command::new("tar");
     tar.args(["--numeric-owner", "--xattrs", "-cf", "-", "-C"]).arg(upper).arg(".").stdout(Stdio::piped());
     let mut tar = tar.spawn().map_err(Failure::file("tar"))?;
@@ -174,7 +221,7 @@ fn layers(layout: &Layout) -> Result<Vec<String>, Failure> {
         .collect::<Vec<String>>())
 }
 
-fn seconds(work: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
+pub fn seconds(work: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
     let begun = Instant::now();
     work()?;
     Ok(begun.elapsed().as_secs_f64())
