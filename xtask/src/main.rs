@@ -11,6 +11,7 @@ mod copa;
 mod demo;
 mod docs;
 mod failure;
+mod lifecycles;
 mod run_tests;
 mod setup;
 mod table;
@@ -34,6 +35,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "tidy", help: tidy::HELP, run: tidy::run },
     Command { name: "bench", help: bench::HELP, run: bench::run },
     Command { name: "advisories", help: advisories::HELP, run: advisories::run },
+    Command { name: "lifecycles", help: lifecycles::HELP, run: lifecycles::run },
     Command { name: "docs", help: docs::HELP, run: docs::run },
 ];
 
