@@ -427,3 +427,68 @@ fn a_repository_that_cannot_be_reached_is_no_success() {
         subject.refused(&[(scenario::LIBRARY, scenario::LIBRARY_NEW)], &[], &[]);
     }
 }
+
+/// A layout with the image of a family as tooling; its own repositories are none.
+fn tooling(world: &World, family: Family) -> String {
+    let layout = Layout::create(&world.path("tooling")).unwrap();
+    Setup::new(family, "http://nowhere.invalid").repositories(&[]).add(&layout, TAG).unwrap();
+    layout.name(TAG)
+}
+
+/// Takes the package tools out of an image.
+fn without_tools(setup: Setup) -> Setup {
+    let tools = ["dnf5", "dnf-3", "dnf", "microdnf", "tdnf", "yum", "zypper"];
+    tools.iter().fold(setup, |setup, name| setup.file(&format!("usr/bin/.wh.{name}"), ""))
+}
+
+#[test]
+fn an_image_without_a_tool_is_patched_by_that_of_another() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    for (subject, family) in [
+        (Subject::new(Family::RockyMicro), Family::Rocky),
+        (Subject::with(Family::Fedora, without_tools), Family::Fedora),
+        (Subject::with(Family::AzureLinux, without_tools), Family::AzureLinux),
+        (Subject::with(Family::Sles, without_tools), Family::Sles),
+    ] {
+        let name = tooling(&subject.world, family);
+        let ran =
+            subject.patched(Some(&[(scenario::LIBRARY, scenario::LIBRARY_NEW)]), &["--tooling-image", &name]);
+        assert_eq!(ran.document["strategy"], "outside", "{:#}", ran.document);
+        assert_eq!(subject.versions(PATCHED, scenario::EXTRA), [scenario::EXTRA_NEW], "{family:?}");
+        assert_eq!(subject.versions(PATCHED, scenario::BUGFIX), [scenario::BUGFIX_OLD], "{family:?}");
+        no_traces(&subject);
+        subject.judges_agree(&ran);
+    }
+}
+
+#[test]
+fn the_tools_of_another_image_check_signatures_too() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    for (repo, package) in [(Repo::Unsigned, scenario::UNSIGNED), (Repo::Stranger, scenario::STRANGER)] {
+        let subject =
+            Subject::with(Family::Rocky, |setup| without_tools(setup.repositories(&[Repo::Base, repo])));
+        let name = tooling(&subject.world, Family::Rocky);
+        subject.refused(&[(package, scenario::NEW)], &["--tooling-image", &name], &[]);
+    }
+}
+
+#[test]
+fn the_same_patch_of_the_same_image_is_the_same_layer() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    // Not of NDB: where an entry lies in its index goes by when it was made.
+    for family in [Family::Rocky, Family::Fedora, Family::Sles] {
+        let subject = Subject::new(family);
+        let layer = |tag| {
+            let report = subject.report(&[(scenario::LIBRARY, scenario::LIBRARY_NEW)]);
+            let ran = subject.patch((TAG, tag), Some(&report), &[]);
+            ran.document["patched"]["layer"]["diffId"].clone()
+        };
+        assert_eq!(layer("one"), layer("two"), "{family:?}");
+    }
+}
