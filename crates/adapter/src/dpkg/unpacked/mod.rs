@@ -195,6 +195,17 @@ fn said<'a>(done: &'a [Done<'a>], lists: &Lists) -> Vec<String> {
     );
     say(paths(|one| &one.placed.own), "files stay as the maker of the image changed them");
     say(paths(|one| &one.taken.kept), "files are not in the new versions and stay, as they were changed");
+    let unlisted = |one: &&Done<'_>| {
+        let list = one.incoming.old.and_then(|old| lists.of(old));
+        list.is_some_and(|list| list.extent == Extent::Unknown)
+    };
+    let names: Vec<_> = done.iter().filter(unlisted).map(|one| printable(one.incoming.name())).collect();
+    if !names.is_empty() {
+        notes.push(format!(
+            "files that the new versions no longer have stay, as no record tells which they are, of: {}",
+            listed(names)
+        ));
+    }
     let unknown = |one: &&Done<'_>| {
         let list = one.incoming.old.and_then(|old| lists.of(old));
         list.is_some_and(|list| list.extent == Extent::UnknownSlices) && one.placed.passed_over > 0

@@ -40,6 +40,9 @@ impl Obsolete<'_> {
                 self.left(path, &mut taken, staged)?;
             }
         }
+        if list.extent == Extent::Files {
+            self.dangling(&mut taken, staged)?;
+        }
         self.empty_folders(folders, list, staged)?;
         Ok(taken)
     }
@@ -100,6 +103,31 @@ impl Obsolete<'_> {
         }
         staged.remove(&there.path)?;
         taken.removed.push(path.clone());
+        Ok(())
+    }
+
+    /// Links beside what was taken that led there: lists of files alone do not have them.
+    fn dangling(&self, taken: &mut Taken, staged: &mut Staged) -> Result<(), Error> {
+        let gone: BTreeSet<EntryPath> = taken.removed.iter().cloned().collect();
+        let folders: BTreeSet<EntryPath> = gone.iter().filter_map(EntryPath::parent).collect();
+        for folder in folders {
+            if staged.entry(&folder, true)?.is_none() {
+                continue;
+            }
+            for name in staged.list(&folder, layer::limits::DIRECTORY_NAMES_MAX)? {
+                let path = folder.join(&name)?;
+                let Some(link) =
+                    staged.entry(&path, false)?.filter(|e| matches!(e.kind, Kind::Symlink { .. }))
+                else {
+                    continue;
+                };
+                let led = super::left_out::target(&layer::Entry { path: path.clone(), ..link.clone() });
+                let leads_there = led.is_some_and(|target| gone.contains(&target));
+                if leads_there && !self.stays(&path) && !self.stays(&link.path) {
+                    staged.remove(&link.path)?;
+                }
+            }
+        }
         Ok(())
     }
 

@@ -64,6 +64,63 @@ fn what_the_maker_left_out_or_changed_stays_so() {
 }
 
 #[test]
+fn what_another_package_has_stays_and_links_to_nothing_go() {
+    let Some(mut world) = world() else { return };
+    world.distroless(LIBRARY, OLD);
+    world.distroless(ADDED, NEW);
+    let link = "usr/lib/copa/libcopa.so.0";
+    world.put(&[tar::Entry::new(link, tar::Kind::Symlink(b"libcopa.so.1.0".to_vec()))]);
+    let (after, notes) = world.unpack(&[(LIBRARY, NEW)]).unwrap();
+    assert_eq!(notes, Vec::<String>::new());
+    assert!(is_there(&after, TAKEN_OVER), "it is the other's by now");
+    assert!(!is_there(&after, SHARED[0]) && !is_there(&after, link));
+    assert!(is_there(&after, SONAME));
+}
+
+#[test]
+fn folders_that_are_emptied_go_where_the_list_has_them_and_no_other() {
+    if let Err(reason) = needs() {
+        testkit::skip!("{reason}");
+    }
+    let package = |version: &str| PackageSpec::new("copa-folders", version).file("/usr/share/kept/a", "a\n");
+    let old = package(OLD).file("/usr/share/gone/deep/a", "a\n").file("/usr/share/filled/a", "a\n");
+    let mut world = World::new(&[old, package(NEW)]);
+    let status = world.files("copa-folders", OLD);
+    world.write("var/lib/dpkg/status", &status);
+    let listed = ["", "/share", "/share/kept", "/share/kept/a", "/share/gone", "/share/gone/deep"];
+    let listed: String = listed.iter().map(|path| format!("/usr{path}\n")).collect();
+    let more = "/usr/share/gone/deep/a\n/usr/share/filled\n/usr/share/filled/a\n";
+    world.write("var/lib/dpkg/info/copa-folders.list", &format!("/.\n{listed}{more}"));
+    world.write("usr/share/filled/own", "mine");
+    let (after, _) = world.unpack(&[("copa-folders", NEW)]).unwrap();
+    assert!(!is_there(&after, "usr/share/gone"));
+    assert!(is_there(&after, "usr/share/filled/own") && !is_there(&after, "usr/share/filled/a"));
+    assert!(is_there(&after, "usr/share/kept/a"));
+}
+
+#[test]
+fn a_package_without_a_list_keeps_what_it_had_and_says_so() {
+    let Some(mut world) = world() else { return };
+    world.distroless(LIBRARY, OLD);
+    world.remove(&format!("{STATUS_D}/{LIBRARY}.md5sums"));
+    let (after, notes) = world.unpack(&[(LIBRARY, NEW), (ADDED, NEW)]).unwrap();
+    assert!(is_there(&after, TAKEN_OVER) && is_there(&after, SHARED[1]));
+    assert!(notes.len() == 1 && notes[0].ends_with(LIBRARY), "{notes:?}");
+    assert!(!is_there(&after, &format!("{STATUS_D}/{LIBRARY}.md5sums")));
+}
+
+#[test]
+fn diverted_files_go_where_they_are_diverted_to() {
+    let Some(mut world) = world() else { return };
+    world.distroless(LIBRARY, OLD);
+    world.write("var/lib/dpkg/diversions", &format!("{SETUID}\n{SETUID}.distrib\nother\n"));
+    world.write(SETUID, "another's");
+    let (after, _) = world.unpack(&[(LIBRARY, NEW), (ADDED, NEW)]).unwrap();
+    assert_eq!(text(&after, SETUID).as_deref(), Some("another's"));
+    assert_eq!(text(&after, &format!("{SETUID}.distrib")).as_deref(), Some(NEW));
+}
+
+#[test]
 fn conffiles_of_unknown_age_stay_and_new_ones_come() {
     let Some(mut world) = world() else { return };
     world.distroless(CONFIGURED, OLD);
