@@ -1,7 +1,7 @@
 //! A verified package file, and what is in it: control files, and entries in archive order by the one strict tar reader.
 
 use crate::{
-    Chosen, Error, Format, apk, apt,
+    Chosen, Error, Format, apk, apt, rpm,
     inflate::{Inflate, Packing},
     limits::UNPACKED_BYTES_MAX,
     section::Section,
@@ -31,7 +31,8 @@ pub struct Package {
     /// Architecture, likewise.
     pub architecture: String,
     /// Control files by name; of a deb `control`, `md5sums`, `conffiles`, `triggers`, `postinst` and so on; of an
-    /// apk `.PKGINFO`, `.post-install` and so on.
+    /// apk `.PKGINFO`, `.post-install` and so on; of an RPM package
+    /// its `header`, without magic, and scripts by their phase.
     pub control: BTreeMap<String, Vec<u8>>,
     pub(crate) content: Section,
     pub(crate) packing: Packing,
@@ -89,6 +90,7 @@ impl Archive {
         let package = match format {
             Format::Deb => apt::deb::open(&self.file, &self.item())?,
             Format::Apk => apk::open(&self.file, &self.chosen, &self.item())?,
+            Format::Rpm(_) => rpm::open::open(&self.file, &self.item())?,
         };
         let same = (&package.name, &package.version, &package.architecture) == (name, version, architecture);
         if same {
@@ -115,7 +117,11 @@ impl Package {
     pub fn entries(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
         let limits = Limits { unpacked_bytes: UNPACKED_BYTES_MAX, ..Limits::default() };
         let stream = Inflate::new(self.content.clone(), self.packing, UNPACKED_BYTES_MAX);
-        let mut tar = TarReader::new(stream.map_err(|e| self.malformed(&e))?, &limits);
+        let stream = stream.map_err(|e| self.malformed(&e))?;
+        if let Some(header) = self.control.get(rpm::open::HEADER) {
+            return rpm::payload::entries(header, stream, &self.item(), visit);
+        }
+        let mut tar = TarReader::new(stream, &limits);
         while let Some(entry) = tar.next_entry().map_err(|e| self.malformed(&e))? {
             match entry.kind {
                 Kind::File { .. } => visit(entry, Some(&mut tar))?,
@@ -125,8 +131,11 @@ impl Package {
         Ok(())
     }
 
+    fn item(&self) -> String {
+        inventory::printable(&format!("{} {}", self.name, self.version))
+    }
+
     fn malformed(&self, why: &dyn std::error::Error) -> Error {
-        let item = inventory::printable(&format!("{} {}", self.name, self.version));
-        Error::Archive { item, why: inventory::printable(&why.to_string()) }
+        Error::Archive { item: self.item(), why: inventory::printable(&why.to_string()) }
     }
 }

@@ -29,7 +29,7 @@ async fn get(chosen: &Chosen, session: &Session<'_>) -> Result<Archive, Error> {
     }
     if let Some(file) = cached(chosen, session).await? {
         tell(chosen, session, chosen.size);
-        return Ok(Archive::new(chosen.clone(), file));
+        return verified(chosen, file, session).await;
     }
     let mut last = None;
     for url in &chosen.urls {
@@ -37,13 +37,23 @@ async fn get(chosen: &Chosen, session: &Session<'_>) -> Result<Archive, Error> {
             Ok(()) => {
                 let file = cached(chosen, session).await?;
                 let file = file.ok_or(Error::Internal("a package went away from the cache"))?;
-                return Ok(Archive::new(chosen.clone(), file));
+                return verified(chosen, file, session).await;
             }
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => last = Some(error),
         }
     }
     Err(last.unwrap_or_else(|| Error::Missing { url: chosen.name.to_string() }))
+}
+
+/// The package, where its own signature is as it must be, if its form has one.
+async fn verified(chosen: &Chosen, file: Section, session: &Session<'_>) -> Result<Archive, Error> {
+    if let Format::Rpm(signers) = &chosen.format {
+        let (signers, file, now) = (signers.clone(), file.clone(), session.now);
+        let item = inventory::printable(&format!("{} {}", chosen.name, chosen.version));
+        session.blocking(move || crate::rpm::open::check(&file, &signers, &item, now)).await?;
+    }
+    Ok(Archive::new(chosen.clone(), file))
 }
 
 async fn cached(chosen: &Chosen, session: &Session<'_>) -> Result<Option<Section>, Error> {

@@ -17,10 +17,11 @@ mod limits;
 mod mutation;
 mod openpgp;
 mod resolution;
+pub mod rpm;
 mod section;
 mod session;
 
-pub use archive::{Archive, Package};
+pub use archive::{Archive, Package, Visit};
 pub use download::download;
 pub use error::{Error, SignatureFault};
 pub use resolution::{Chosen, Format, IndexRecord, Resolution, Why};
@@ -33,6 +34,8 @@ pub enum Request {
     Apt(apt::Request),
     /// Alpine's, Wolfi's and Chainguard's.
     Apk(apk::Request),
+    /// RPM's.
+    Rpm(rpm::Request),
 }
 
 /// Chooses packages: indexes are fetched and verified, candidates found, dependencies closed. Nothing of a package is
@@ -41,5 +44,6 @@ pub async fn resolve(request: &Request, session: &Session<'_>) -> Result<Resolut
     match request {
         Request::Apt(request) => apt::resolve(request, session).await,
         Request::Apk(request) => apk::resolve(request, session).await,
+        Request::Rpm(request) => rpm::resolve(request, session).await,
     }
 }

@@ -55,12 +55,14 @@ pub struct Chosen {
 }
 
 /// The form of a package's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// deb(5).
     Deb,
     /// apk-v2(5).
     Apk,
+    /// An RPM package, which these must have signed.
+    Rpm(crate::rpm::Signers),
 }
 
 /// Why a package is taken.

@@ -1,14 +1,14 @@
 //! Patterns of names as in fnmatch(3): `*`, `?` and `[…]`.
 
 /// Longest pattern; names are at most as long.
-pub(super) const PATTERN_BYTES_MAX: usize = 512;
+pub const PATTERN_BYTES_MAX: usize = 512;
 
 /// What it takes to begin, in steps.
 const STEPS_TO_BEGIN: u64 = 32;
 
 /// Whether a pattern fits the whole of a text. Takes at most as many steps as the product of both lengths, and takes
 /// them from `steps`; where none are left it fits.
-pub(super) fn fits(pattern: &str, text: &str, steps: &mut u64) -> bool {
+pub fn fits(pattern: &str, text: &str, steps: &mut u64) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star = None;

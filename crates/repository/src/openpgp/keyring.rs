@@ -58,6 +58,11 @@ impl Keyring {
         self.keys.retain(|key| listed(&key.primary_key) || key.public_subkeys.iter().any(|s| listed(&s.key)));
     }
 
+    /// Adds all keys of another.
+    pub(crate) fn join(&mut self, other: Keyring) {
+        self.keys.extend(other.keys);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

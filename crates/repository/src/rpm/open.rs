@@ -1,0 +1,183 @@
+//! A package's file: its two headers, its signatures, and what they vouch for.
+//!
+//! Sources: rpm's manual on the format of packages (lead, signature header, header, payload) and on signatures.
+
+use super::keys::Signers;
+use crate::{
+    Error, Package, SignatureFault,
+    inflate::Packing,
+    openpgp::{Keyring, Signed, verify},
+    section::Section,
+};
+use inventory::{
+    printable,
+    rpm::{Header, Tag, contents, header},
+};
+use oci::Hasher;
+use std::{collections::BTreeMap, io::Read};
+
+const LEAD_BYTES: u64 = 96;
+const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
+const INTRO_BYTES: u64 = 16;
+
+/// Largest header taken; a signature header has some kilobytes.
+const HEADER_BYTES_MAX: u64 = header::DATA_BYTES_MAX as u64;
+
+/// Tags of the signature header (rpm's `include/rpm/rpmtag.h`): signatures of the header by DSA, EdDSA and ECDSA keys, by RSA keys,
+/// and rpm 6's list of all in base64.
+const SIGNATURES: [Tag; 2] = [Tag(268), Tag(267)];
+const SIGNATURE_LIST: Tag = Tag(278);
+
+/// `PGPHASHALGO_SHA256` (RFC 9580 §9.5).
+const SHA256: u64 = 8;
+
+/// The name of the header among the control files.
+pub(crate) const HEADER: &str = "header";
+
+/// A package's parts, each as it lies in the file.
+struct Parts {
+    signature: Vec<u8>,
+    header: Vec<u8>,
+    payload: Section,
+}
+
+impl Parts {
+    fn of(file: &Section) -> Result<Parts, String> {
+        let lead = bytes(file, 0, LEAD_BYTES)?;
+        if lead[..4] != LEAD_MAGIC || !matches!(lead[4], 3 | 4) {
+            return Err("not a package of a form that we know".into());
+        }
+        if lead[6..8] != [0, 0] {
+            return Err("a source package".into());
+        }
+        let signature = header_at(file, LEAD_BYTES)?;
+        let at = LEAD_BYTES + (signature.len() as u64).next_multiple_of(8);
+        let header = header_at(file, at)?;
+        let at = at + header.len() as u64;
+        let rest = file.len().checked_sub(at).and_then(|size| file.part(at, size));
+        Ok(Parts { signature, header, payload: rest.ok_or("it breaks off")? })
+    }
+
+    fn header(&self) -> Result<Header<'_>, String> {
+        parsed(&self.header)
+    }
+
+    /// Signatures of the header.
+    fn signatures(&self) -> Result<Vec<Vec<u8>>, String> {
+        let header = parsed(&self.signature)?;
+        let mut all = Vec::new();
+        for tag in SIGNATURES {
+            all.extend(header.binary(tag).map_err(|e| e.to_string())?.map(<[u8]>::to_vec));
+        }
+        for text in header.texts(SIGNATURE_LIST).map_err(|e| e.to_string())? {
+            let armour = [b"-----BEGIN PGP SIGNATURE-----\n\n", text, b"\n-----END PGP SIGNATURE-----\n"];
+            all.push(armour.concat());
+        }
+        Ok(all)
+    }
+
+    /// Who signed the header.
+    fn signed_by(&self, keys: &Keyring, now: i64) -> Result<String, SignatureFault> {
+        let malformed = SignatureFault::Malformed;
+        if !self.header().map_err(malformed)?.is_sealed(Tag::HEADER_IMMUTABLE) {
+            return Err(SignatureFault::Malformed("its header has more than what is signed".into()));
+        }
+        let mut worst = SignatureFault::Missing;
+        for signature in self.signatures().map_err(malformed)? {
+            match verify(Signed::Detached(&self.header), &signature, keys, now) {
+                Ok(fingerprint) => return Ok(fingerprint),
+                Err(fault) if worst == SignatureFault::Missing => worst = fault,
+                Err(_) => {}
+            }
+        }
+        Err(worst)
+    }
+
+    /// Whether the payload is what the header says.
+    fn check_payload(&self) -> Result<(), String> {
+        let header = self.header()?;
+        let text = header.text(Tag::PAYLOAD_DIGEST).map_err(|e| e.to_string())?;
+        let kind = header.number(Tag::PAYLOAD_DIGEST_ALGO).map_err(|e| e.to_string())?;
+        let (Some(expected), Some(SHA256)) = (text, kind) else {
+            return Err("its header has no SHA-256 digest of its content".into());
+        };
+        let (mut hasher, mut stream, mut buffer) =
+            (Hasher::default(), self.payload.clone(), vec![0; 256 << 10]);
+        loop {
+            match stream.read(&mut buffer).map_err(|e| e.to_string())? {
+                0 => break,
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+        match hasher.finish().hex() == expected {
+            true => Ok(()),
+            false => Err("its content is not what its header says".into()),
+        }
+    }
+}
+
+fn parsed(bytes: &[u8]) -> Result<Header<'_>, String> {
+    let (header, rest) = Header::parse_in_file(bytes).map_err(|e| e.to_string())?;
+    if rest.is_empty() { Ok(header) } else { Err("something after its header".into()) }
+}
+
+fn header_at(file: &Section, at: u64) -> Result<Vec<u8>, String> {
+    let intro = bytes(file, at, INTRO_BYTES)?;
+    let number =
+        |at: usize| u64::from(u32::from_be_bytes([intro[at], intro[at + 1], intro[at + 2], intro[at + 3]]));
+    let size = INTRO_BYTES + number(8) * 16 + number(12);
+    if size > HEADER_BYTES_MAX {
+        return Err(format!("a header of {size} bytes"));
+    }
+    bytes(file, at, size)
+}
+
+fn bytes(file: &Section, at: u64, size: u64) -> Result<Vec<u8>, String> {
+    let part = file.part(at, size).ok_or("it breaks off")?;
+    let mut bytes = Vec::new();
+    part.take(size).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() as u64 == size { Ok(bytes) } else { Err("it breaks off".into()) }
+}
+
+/// Whether a package is signed as it must be, and has the content that is signed.
+pub(crate) fn check(file: &Section, signers: &Signers, item: &str, now: i64) -> Result<(), Error> {
+    let archive = |why: String| Error::Archive { item: item.to_owned(), why: printable(&why) };
+    let Some(keys) = &signers.0 else { return Ok(()) };
+    let parts = Parts::of(file).map_err(archive)?;
+    let signature = |fault| Error::Signature { url: item.to_owned(), fault };
+    let signed_by = parts.signed_by(keys, now).map_err(signature)?;
+    tracing::debug!(item, signed_by, "package is signed");
+    parts.check_payload().map_err(archive)
+}
+
+/// Opens a package: its header and scripts as control files.
+pub(crate) fn open(file: &Section, item: &str) -> Result<Package, Error> {
+    let archive = |why: String| Error::Archive { item: item.to_owned(), why: printable(&why) };
+    let parts = Parts::of(file).map_err(archive)?;
+    read(parts).map_err(archive)
+}
+
+fn read(parts: Parts) -> Result<Package, String> {
+    let header = parts.header()?;
+    let text = |tag| header.text(tag).map(Option::unwrap_or_default).map_err(|e| e.to_string());
+    let epoch = header.number(Tag::EPOCH).map_err(|e| e.to_string())?.unwrap_or(0).to_string();
+    let version = super::primary::written(&epoch, text(Tag::VERSION)?, text(Tag::RELEASE)?);
+    if !matches!(text(Tag::PAYLOAD_FORMAT)?, "" | "cpio") {
+        return Err(format!("content in the form \"{}\"", text(Tag::PAYLOAD_FORMAT)?));
+    }
+    let packing = match text(Tag::PAYLOAD_COMPRESSOR)? {
+        "" | "gzip" => Packing::Gzip,
+        "xz" => Packing::Xz,
+        "zstd" => Packing::Zstd,
+        other => return Err(format!("content packed by \"{other}\"")),
+    };
+    let mut control = BTreeMap::new();
+    for script in contents::scripts(&header).map_err(|e| e.to_string())? {
+        control.insert(script.phase.to_owned(), script.body.to_vec());
+    }
+    let name = text(Tag::NAME)?.parse().map_err(|e: version::NameError| e.to_string())?;
+    let architecture = text(Tag::ARCH)?.to_owned();
+    // As the database has it: without the magic of the file.
+    control.insert(HEADER.to_owned(), parts.header[8..].to_vec());
+    Ok(Package { name, version, architecture, control, content: parts.payload, packing })
+}

@@ -1,0 +1,226 @@
+//! Everything that the repositories offer, and how it is found: by name at once, by what is provided where that is asked for.
+
+use super::{
+    Request,
+    advisories::Advisories,
+    chain::{Fetched, located},
+    keys::Signers,
+    primary::{Unit, units},
+    relation::{Details, Relation, details},
+    source::Source,
+};
+use crate::{Chosen, Error, Format, Why};
+use fetch::client::Url;
+use inventory::rpm::glob;
+use memchr::memmem;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
+};
+use version::{PackageName, Scheme, Version};
+
+/// Steps that comparing names with the patterns of one repository may take.
+const GLOB_STEPS: u64 = 200_000_000;
+
+/// A repository that has been read.
+struct Repository {
+    source: Source,
+    signers: Signers,
+    text: String,
+    /// What is known of it, for messages.
+    url: String,
+}
+
+/// A package that may be taken.
+pub(super) struct Offer {
+    repository: usize,
+    pub(super) unit: Unit,
+    pub(super) version: Version,
+    /// A security advisory names it.
+    pub(super) is_security: bool,
+}
+
+/// What all repositories offer.
+pub(super) struct Universe {
+    repositories: Vec<Repository>,
+    /// In the order of the repositories and of their documents.
+    offers: Vec<Offer>,
+    by_name: HashMap<String, Vec<usize>>,
+    known: RefCell<HashMap<usize, Rc<Details>>>,
+    providers: RefCell<HashMap<String, Rc<Vec<usize>>>>,
+}
+
+impl Universe {
+    /// Of repositories that have been fetched, and what is installed.
+    pub(super) fn build(fetched: Vec<Fetched>, request: &Request) -> Result<Universe, Error> {
+        let accepted = architectures(request);
+        let mut universe = Universe {
+            repositories: Vec::new(),
+            offers: Vec::new(),
+            by_name: HashMap::new(),
+            known: RefCell::default(),
+            providers: RefCell::default(),
+        };
+        for one in fetched {
+            universe.add(one, &accepted)?;
+        }
+        universe.prefer();
+        for (at, offer) in universe.offers.iter().enumerate() {
+            universe.by_name.entry(offer.unit.name.clone()).or_default().push(at);
+        }
+        Ok(universe)
+    }
+
+    fn add(&mut self, fetched: Fetched, accepted: &BTreeSet<String>) -> Result<(), Error> {
+        let url = fetched.record.url;
+        let malformed = |why| Error::NotAnIndex { url: url.clone(), why: format!("its primary: {why}") };
+        let units =
+            units(&fetched.primary, &|architecture| accepted.contains(architecture)).map_err(malformed)?;
+        let mut advisories = Advisories::default();
+        if let Some(text) = &fetched.advisories {
+            let malformed =
+                |why| Error::NotAnIndex { url: url.clone(), why: format!("its updateinfo: {why}") };
+            advisories.add(text).map_err(malformed)?;
+        }
+        let (mut steps, repository) = (GLOB_STEPS, self.repositories.len());
+        let mut fits = |patterns: &[String], unit: &Unit| {
+            let texts = [unit.name.clone(), format!("{}.{}", unit.name, unit.architecture)];
+            patterns.iter().any(|pattern| texts.iter().any(|text| glob::fits(pattern, text, &mut steps)))
+        };
+        let source = fetched.source;
+        for unit in units {
+            let left_out =
+                fits(&source.exclude, &unit) || (!source.include.is_empty() && !fits(&source.include, &unit));
+            // What is not of this form has never been installed here by any name either.
+            let Ok(version) = Scheme::Rpm.parse(&unit.version) else { continue };
+            if !left_out && !unit.elsewhere {
+                let is_security = advisories.name(&unit.name, &unit.version, &unit.architecture);
+                self.offers.push(Offer { repository, unit, version, is_security });
+            }
+        }
+        self.repositories.push(Repository { source, signers: fetched.signers, text: fetched.primary, url });
+        Ok(())
+    }
+
+    /// Of a name that several repositories have, only those count that come before the others.
+    fn prefer(&mut self) {
+        let mut best: HashMap<String, u32> = HashMap::new();
+        let priorities: Vec<u32> = self.repositories.iter().map(|r| r.source.priority).collect();
+        for offer in &self.offers {
+            let own = priorities[offer.repository];
+            let best = best.entry(offer.unit.name.clone()).or_insert(own);
+            *best = own.min(*best);
+        }
+        self.offers.retain(|offer| best.get(&offer.unit.name) == Some(&priorities[offer.repository]));
+    }
+
+    pub(super) fn offer(&self, at: usize) -> &Offer {
+        &self.offers[at]
+    }
+
+    /// Everything of a name.
+    pub(super) fn named(&self, name: &str) -> &[usize] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a package says of itself beside its head.
+    pub(super) fn details(&self, at: usize) -> Result<Rc<Details>, Error> {
+        if let Some(known) = self.known.borrow().get(&at) {
+            return Ok(Rc::clone(known));
+        }
+        let offer = self.offer(at);
+        let repository = &self.repositories[offer.repository];
+        let malformed = |why| Error::NotAnIndex {
+            url: repository.url.clone(),
+            why: format!("its record of {}: {why}", inventory::printable(&offer.unit.name)),
+        };
+        let read = Rc::new(details(&repository.text[offer.unit.span.clone()]).map_err(malformed)?);
+        self.known.borrow_mut().insert(at, Rc::clone(&read));
+        Ok(read)
+    }
+
+    /// Everything that meets a relation.
+    pub(super) fn providers(&self, wanted: &Relation) -> Result<Vec<usize>, Error> {
+        let mut meeting = Vec::new();
+        for at in self.mentioning(&wanted.name).iter().copied() {
+            let details = self.details(at)?;
+            let is_file = wanted.bound.is_none() && details.files.contains(&wanted.name);
+            if is_file || details.provides.iter().any(|provided| provided.meets(wanted)) {
+                meeting.push(at);
+            }
+        }
+        Ok(meeting)
+    }
+
+    /// Everything in whose record a name is.
+    fn mentioning(&self, name: &str) -> Rc<Vec<usize>> {
+        if let Some(known) = self.providers.borrow().get(name) {
+            return Rc::clone(known);
+        }
+        let escaped =
+            name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+        let mut forms = vec![format!("name=\"{escaped}\"")];
+        if name.starts_with('/') {
+            forms.push(format!(">{escaped}</file>"));
+        }
+        let mut found = BTreeSet::new();
+        for (number, repository) in self.repositories.iter().enumerate() {
+            for form in &forms {
+                for position in memmem::find_iter(repository.text.as_bytes(), form.as_bytes()) {
+                    found.extend(self.at_position(number, position));
+                }
+            }
+        }
+        let found = Rc::new(found.into_iter().collect::<Vec<_>>());
+        self.providers.borrow_mut().insert(name.to_owned(), Rc::clone(&found));
+        found
+    }
+
+    /// The package whose record has a place of a repository's document.
+    fn at_position(&self, repository: usize, position: usize) -> Option<usize> {
+        let after =
+            self.offers.partition_point(|o| (o.repository, o.unit.span.start) <= (repository, position));
+        let at = after.checked_sub(1)?;
+        let offer = self.offer(at);
+        (offer.repository == repository && offer.unit.span.contains(&position)).then_some(at)
+    }
+
+    pub(super) fn priority(&self, at: usize) -> u32 {
+        self.repositories[self.offer(at).repository].source.priority
+    }
+
+    /// A package as it is to be taken.
+    pub(super) fn chosen(&self, at: usize, why: Why) -> Result<Chosen, Error> {
+        let Offer { repository, unit, .. } = self.offer(at);
+        let repository = &self.repositories[*repository];
+        let malformed = |why: String| Error::NotAnIndex {
+            url: repository.url.clone(),
+            why: format!("its record of {}: {why}", inventory::printable(&unit.name)),
+        };
+        let digest = unit.digest.clone().unwrap_or_else(|| Err("no checksum".into())).map_err(malformed)?;
+        let urls = repository.source.bases.iter().map(|base| located(base, &unit.location));
+        let name: PackageName =
+            unit.name.parse().map_err(|e: version::NameError| malformed(e.to_string()))?;
+        Ok(Chosen {
+            name,
+            version: unit.version.clone(),
+            architecture: unit.architecture.clone(),
+            urls: urls.collect::<Result<Vec<Url>, Error>>()?,
+            format: Format::Rpm(repository.signers.clone()),
+            size: unit.size,
+            digest,
+            why,
+            record: BTreeMap::from([
+                ("repository".to_owned(), repository.source.id.clone()),
+                ("location".to_owned(), unit.location.clone()),
+            ]),
+        })
+    }
+}
+
+/// Architectures that may be taken: the image's own, those of what is installed beside, and none.
+fn architectures(request: &Request) -> BTreeSet<String> {
+    let installed = request.installed.iter().map(|p| p.architecture.clone());
+    installed.chain([request.architecture.clone(), "noarch".to_owned()]).collect()
+}
