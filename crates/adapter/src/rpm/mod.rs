@@ -1,4 +1,5 @@
-//! Distributions with rpm, in place and from outside: the image's own package tool does the work, or that of another image.
+//! Distributions with rpm: the image's own package tool does the work, or that of another image, or where there is no database
+//! but lists of packages, packages are unpacked by us.
 
 mod configuration;
 mod database;
@@ -10,8 +11,9 @@ mod recipe;
 mod steady;
 mod tool;
 mod tooling;
+mod unpacked;
 
-use crate::{Adapter, Error, Facts, Settings, Tooling};
+use crate::{Adapter, Error, Facts, Settings, Tooling, Unpacking};
 use engine::{Evidence, Look, Recipe, StepResult};
 use inventory::{Inventory, OsRelease};
 use layer::Changes;
@@ -48,6 +50,19 @@ impl Adapter for Rpm {
 
     fn steady(&self, changes: Box<dyn Changes>, since: i64) -> Box<dyn Changes> {
         Box::new(steady::Steady { changes, since })
+    }
+
+    fn request(
+        &self,
+        plan: &plan::Plan,
+        facts: &Facts,
+        settings: &Settings,
+    ) -> Result<repository::Request, Error> {
+        unpacked::request(plan, facts, settings)
+    }
+
+    fn unpack(&self, work: Unpacking<'_>, staged: &mut layer::Staged) -> Result<Vec<String>, Error> {
+        unpacked::unpack(&work, staged)
     }
 
     fn tooling(&self, facts: &Facts) -> Result<Tooling, Error> {
