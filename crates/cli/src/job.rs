@@ -5,7 +5,7 @@ use crate::{
     error::Failure,
     exit::Kind,
     findings::{self, Scanner},
-    host, output, policy, repositories,
+    host, lifecycle_api, output, policy, repositories,
     settings::{Certificates, Settings, absolute},
     stop::Stop,
     stored_source::StoredFirst,
@@ -18,6 +18,7 @@ use crate::{
 use embedded::{Embedded, EngineOptions, host::Mode};
 use endpoint::Address;
 use fetch::egress::{CacheOptions, EgressOptions, HostRule, UpstreamProxies};
+use fetch::client::Url;
 use patch::{Answer, Event, Patcher, Request, ResultDocument, Target};
 use report::Findings;
 use std::{
@@ -64,6 +65,7 @@ pub struct Job<'a> {
     hosts: Vec<HostRule>,
     parent: Option<PathBuf>,
 }
+    eol_api: Option<Url>,
 
 impl<'a> Job<'a> {
     /// Checks everything that needs no work.
@@ -86,6 +88,7 @@ impl<'a> Job<'a> {
             hosts: wiring::allowed_hosts(&run.allow_host)?,
             parent: run.working_folder.as_deref().map(absolute).transpose()?,
             report: report.map(|path| (path, scanner)),
+            eol_api: lifecycle_api::base(wanted.packages.lifecycle.eol_api_url.as_deref())?,
             vex: wanted.vex,
             settings,
             packages: wanted.packages,
@@ -164,6 +167,10 @@ impl<'a> Job<'a> {
         let source = connections.source(&self.address).await;
         let source = source.map_err(|e| {
             Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
+        let end_of_life = patch::EndOfLife {
+            api: self.eol_api.clone().map(|base| lifecycle_api::api(base, client.clone())),
+            refuse: self.packages.lifecycle.exit_on_eol,
+        };
         })?;
         let source = Arc::new(StoredFirst { store: store.clone(), source });
         let target = match &self.delivery {
@@ -195,6 +202,7 @@ impl<'a> Job<'a> {
             settings: self.line_settings(folder.path()),
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };
+            end_of_life,
         Ok(patcher.patch(request).await?)
     }
 

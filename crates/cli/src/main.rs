@@ -8,6 +8,7 @@ mod exit;
 mod findings;
 mod host;
 mod job;
+mod lifecycle_api;
 mod logs;
 mod output;
 mod policy;

@@ -23,6 +23,12 @@ pub enum Error {
         #[source]
         source: adapter::Error,
     },
+    /// The image's release is no longer kept up, and that is to be an error.
+    #[error("exiting due to EOL operating system: {os}")]
+    EndOfLife {
+        /// Distribution and version.
+        os: String,
+    },
     /// Report and image do not belong together.
     #[error("the report does not fit the image")]
     Plan(#[source] plan::Error),

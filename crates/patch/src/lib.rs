@@ -8,6 +8,7 @@
 
 mod answer;
 mod assemble;
+mod end_of_life;
 mod error;
 mod event;
 mod line;
@@ -19,6 +20,7 @@ mod strategy;
 
 pub use answer::Answer;
 pub use error::{Error, Failed};
+pub use end_of_life::{EndOfLife, LifecycleApi};
 pub use event::{Event, Phase};
 pub use line::{Patcher, Request, Settings, Target};
 pub use result::ResultDocument;

@@ -1,7 +1,7 @@
 //! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
 
 use crate::{
-    Answer, Error, Event, Failed, Phase,
+    Answer, EndOfLife, Error, Event, Failed, Phase,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     lineage::{self, Lineage, Origin, PatchFacts},
     observe::{Counted, Downloads, Observed, observe},
@@ -52,6 +52,8 @@ pub struct Request {
     /// Where tools come from, for images that have none and need some.
     pub tooling: Tooling,
     /// Everything else.
+    /// What to do where the image's release is no longer kept up.
+    pub end_of_life: EndOfLife,
     pub settings: Settings,
 }
 
@@ -115,6 +117,7 @@ impl Patcher {
     ) -> Result<(Vec<Settled>, Subject), Error> {
         let mut subject = self.subject(request, document).await?;
         let plan = self.timed(Phase::Plan, document, async { make_plan(request, &subject) }).await?;
+        self.end_of_life(request, &subject, document).await?;
         self.announce(&plan, document);
         let nothing = matches!(&plan.scope, Scope::Fixes(fixes) if fixes.is_empty());
         if nothing || request.target.is_none() {

@@ -27,6 +27,7 @@ pub(crate) fn blank(tool_version: &str, engine: &str) -> ResultDocument {
         not_considered: BTreeMap::new(),
         engine: engine.to_owned(),
         strategy: String::new(),
+        lifecycle: None,
         tooling: None,
         indexes: Vec::new(),
         steps: Vec::new(),

@@ -43,6 +43,9 @@ pub struct ResultDocument {
     /// `in-place` (the image's own package tool), `outside` (one of another image), `unpacked` (no program was run).
     /// Empty where the image was not looked at.
     pub strategy: String,
+    /// Whether the distribution still keeps the image's release up. Absent where it has no releases, or none that are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<LifecycleRecord>,
     /// The image whose tools worked on this one, where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tooling: Option<ToolingRecord>,
@@ -101,6 +104,23 @@ pub struct ImageRecord {
     pub layers: u64,
     /// Whether it was patched before, so that its patch layer was replaced.
     pub repatched: bool,
+}
+
+/// What is known of the support of the image's release.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LifecycleRecord {
+    /// The distribution, as endoflife.date calls it.
+    pub product: String,
+    /// The release that was looked up.
+    pub release: String,
+    /// Whether its support has ended; false where the source does not know the release.
+    pub eol: bool,
+    /// Its last day of support; absent where none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eol_from: Option<String>,
+    /// Who says so: `embedded (DAY)` for the table of that day's state, or the URL of the API.
+    pub source: String,
 }
 
 /// The patched image.

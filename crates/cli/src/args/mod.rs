@@ -5,6 +5,7 @@ mod completion;
 mod docs;
 mod doctor;
 mod duration;
+mod lifecycle;
 mod packages;
 mod patch;
 mod plan;

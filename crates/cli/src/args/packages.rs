@@ -1,5 +1,6 @@
 //! Flags on packages: which, and where they come from.
 
+use super::lifecycle::LifecycleArgs;
 use std::path::PathBuf;
 
 /// Which packages, and where they come from.
@@ -54,4 +55,8 @@ pub struct PackageArgs {
     /// Take packages of releases at their end from the archives, which nobody keeps up
     #[arg(long)]
     pub allow_archived: bool,
+
+    /// What to do where the release is no longer kept up.
+    #[command(flatten)]
+    pub lifecycle: LifecycleArgs,
 }

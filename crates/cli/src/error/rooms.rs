@@ -65,6 +65,9 @@ impl From<patch::Error> for Failure {
         let (kind, hint) = match &error {
             E::Source { source, .. } => endpoint(source, Kind::Source),
             E::Adapter { source, .. } => adapter(source),
+            E::EndOfLife { .. } => {
+                (Kind::Image, hint("Consider upgrading to a supported OS version, or leave out --exit-on-eol"))
+            }
             E::Plan(source) => plan(source),
             E::Repository(source) => repository(source),
             E::Tooling { source, .. } => tooling(source),
@@ -324,7 +327,7 @@ fn fetches_hint(fetches: &[Fetch]) -> Option<String> {
     }
     let gone = |f: &Fetch| f.status == 404 && f.target.ends_with("Release");
     named(&gone).map(|hosts| {
-        format!("{hosts} has no such release any more: it may be out of support, its repositories moved")
+        format!("{hosts} has no such release any more: it may be out of support, its repositories moved to an archive")
     })
 }
 
