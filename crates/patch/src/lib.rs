@@ -11,6 +11,7 @@ mod assemble;
 mod end_of_life;
 mod error;
 mod event;
+mod foreign;
 mod line;
 pub mod lineage;
 mod observe;
@@ -19,8 +20,8 @@ pub mod result;
 mod strategy;
 
 pub use answer::Answer;
-pub use error::{Error, Failed};
 pub use end_of_life::{EndOfLife, LifecycleApi};
+pub use error::{Error, Failed};
 pub use event::{Event, Phase};
 pub use line::{Patcher, Request, Settings, Target};
 pub use result::ResultDocument;

@@ -3,6 +3,7 @@
 use crate::{
     Answer, EndOfLife, Error, Event, Failed, Phase,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
+    foreign,
     lineage::{self, Lineage, Origin, PatchFacts},
     observe::{Counted, Downloads, Observed, observe},
     record,
@@ -51,9 +52,9 @@ pub struct Request {
     pub repositories: Repositories,
     /// Where tools come from, for images that have none and need some.
     pub tooling: Tooling,
-    /// Everything else.
     /// What to do where the image's release is no longer kept up.
     pub end_of_life: EndOfLife,
+    /// Everything else.
     pub settings: Settings,
 }
 
@@ -116,8 +117,8 @@ impl Patcher {
         document: &mut ResultDocument,
     ) -> Result<(Vec<Settled>, Subject), Error> {
         let mut subject = self.subject(request, document).await?;
-        let plan = self.timed(Phase::Plan, document, async { make_plan(request, &subject) }).await?;
         self.end_of_life(request, &subject, document).await?;
+        let plan = self.timed(Phase::Plan, document, async { make_plan(request, &subject) }).await?;
         self.announce(&plan, document);
         let nothing = matches!(&plan.scope, Scope::Fixes(fixes) if fixes.is_empty());
         if nothing || request.target.is_none() {
@@ -139,8 +140,10 @@ impl Patcher {
     /// Reads the image, opens it in the engine, and looks at what it is.
     async fn subject(&self, request: &Request, document: &mut ResultDocument) -> Result<Subject, Error> {
         let source_error = |source| Error::Source { name: request.name.clone(), source };
-        let resolve = async { request.source.image(&request.platform).await.map_err(source_error) };
-        let endpoint::SourceImage { image, annotations, digest, .. } =
+        let resolve = async {
+            foreign::image(&*request.source, &request.platform).await.map_err(source_error)
+        };
+        let (endpoint::SourceImage { image, annotations, digest, .. }, other_platform) =
             self.timed(Phase::Resolve, document, resolve).await?;
         let origin = lineage::origin(&image);
         if let Origin::Disproved(why) = &origin {
@@ -164,6 +167,7 @@ impl Patcher {
         document.counters.base_bytes_downloaded = downloads.bytes();
         let observed = observe(root.tree(), request, self.engine.name())?;
         document.strategy = strategy::word(observed.facts.strategy).to_owned();
+        foreign::refuse(other_platform, observed.facts.strategy).map_err(source_error)?;
         let os = &observed.facts.inventory.os;
         document.image = ImageRecord {
             name: request.name.clone(),
