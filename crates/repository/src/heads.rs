@@ -92,13 +92,30 @@ impl Session<'_> {
         }
     }
 
-    /// Remembers a head that has been verified. Its date counts from now on.
+    /// The date of the newest verified head that was seen at any of these places.
+    pub(crate) async fn newest(&self, urls: &[&Url]) -> Result<Option<i64>, Error> {
+        let (store, urls): (_, Vec<Url>) = (self.store.clone(), urls.iter().copied().cloned().collect());
+        let seen = move || Ok(urls.iter().filter_map(|url| Some(recall(&store, url)?.0.newest)).max());
+        self.blocking(seen).await
+    }
+
+    /// Remembers a head that has been verified. Its date counts from now on, as far as it is not ahead of our clock: nobody
+    /// may bar what is published later.
     pub(crate) async fn remember(&self, head: &Head, date: i64) -> Result<(), Error> {
+        self.write_note(head, date.min(self.now)).await
+    }
+
+    /// Keeps a head that nobody vouches for, so that it is not transferred again. What it says of its date does not count.
+    pub(crate) async fn keep(&self, head: &Head) -> Result<(), Error> {
+        self.write_note(head, head.newest.unwrap_or(i64::MIN)).await
+    }
+
+    async fn write_note(&self, head: &Head, newest: i64) -> Result<(), Error> {
         let mut note = head.note.clone();
-        if note.newest == date {
+        if head.fetched == 0 && note.newest == newest {
             return Ok(());
         }
-        note.newest = date;
+        note.newest = newest;
         let (store, bytes) = (self.store.clone(), head.bytes.clone());
         self.blocking(move || {
             store.add_blob(&bytes[..], &note.digest, bytes.len() as u64)?;

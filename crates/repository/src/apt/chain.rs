@@ -13,19 +13,29 @@ use crate::{
     Error, Event, IndexRecord, Session, SignatureFault,
     heads::{Ask, Head, mismatch},
     inflate::{Inflate, Packing},
-    limits::{INDEX_BYTES_MAX, INDEX_PACKED_BYTES_MAX},
+    limits::{INDEX_BYTES_MAX, INDEX_PACKED_BYTES_MAX, RATIO_FREE_BYTES},
     openpgp::{Clearsigned, Keyring, Signed, verify},
 };
 use fetch::client::{Url, shown};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::Digest;
-use std::{io::Read, sync::Arc};
+use std::{
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use store::Store;
 
 /// Packed forms of a list, the smallest first.
 const PACKINGS: [&str; 4] = [".xz", ".zst", ".gz", ""];
 /// Lists of one source asked for at the same time.
 const LISTS_AT_ONCE: usize = 4;
+/// Bytes of all lists of an image together. A dozen suites of Debian and Ubuntu have some 500 MB.
+const LISTS_BYTES_MAX: u64 = 2 << 30;
+/// How many times larger than its packed form a list may be where its head does not say how large it is.
+const RATIO_UNTOLD: u64 = 40;
 /// Bytes shown of what came instead of an index.
 const SHOWN_BYTES: usize = 60;
 
@@ -43,6 +53,8 @@ pub(crate) struct Chain<'a> {
     pub(crate) settings: &'a Settings,
     /// The image's own architecture, and those of what is installed beside.
     pub(crate) architectures: &'a [String],
+    /// Bytes of lists held or about to be.
+    pub(crate) held: AtomicU64,
 }
 
 /// A head that has been verified.
@@ -62,6 +74,15 @@ struct Promise {
     plain: Option<(Digest, u64)>,
     packing: &'static str,
     packed: (Digest, u64),
+}
+
+impl Promise {
+    /// Most bytes that the list may have.
+    fn most(&self) -> u64 {
+        let untold = || RATIO_FREE_BYTES.saturating_add(self.packed.1.saturating_mul(RATIO_UNTOLD));
+        let told = self.plain.as_ref().map(|(_, size)| *size);
+        told.unwrap_or_else(|| untold().min(INDEX_BYTES_MAX))
+    }
 }
 
 impl Chain<'_> {
@@ -109,7 +130,7 @@ impl Chain<'_> {
         release: &Arc<Release>,
         ask: Ask,
     ) -> Result<Listed, Error> {
-        let index = self.list(suite, &promise, release, ask).await?;
+        let index = self.bounded(suite, &promise, release, ask).await?;
         let site = suite.host_str().unwrap_or_default().to_owned();
         let Promise { component, architecture, .. } = promise;
         let origin = Origin { release: Arc::clone(release), component, architecture, site };
@@ -117,11 +138,12 @@ impl Chain<'_> {
     }
 
     async fn head(&self, source: &Source, suite: &Url, ask: Ask) -> Result<Verified, Error> {
-        let url = join(suite, "InRelease")?;
+        let (url, plain) = (join(suite, "InRelease")?, join(suite, "Release")?);
+        // Of both forms: who leaves the newer one out must not have an older one taken in the other.
+        let newest = self.session.newest(&[&url, &plain]).await?;
         let (url, head, beside) = match self.session.head(&url, ask).await? {
             Some(head) => (url, head, None),
             None => {
-                let plain = join(suite, "Release")?;
                 let missing = || Error::Missing { url: shown(&url) };
                 let head = self.session.head(&plain, ask).await?.ok_or_else(missing)?;
                 let beside = self.session.head(&join(suite, "Release.gpg")?, ask).await?;
@@ -139,12 +161,14 @@ impl Chain<'_> {
             settings: self.settings,
             now: self.session.now,
             allow_archived: self.session.allow_archived,
-            newest: head.newest,
+            newest,
         };
         notes.extend(release.judge(&judge)?);
-        self.session.remember(&head, release.date).await?;
-        if let Some(beside) = &beside {
-            self.session.remember(beside, release.date).await?;
+        for head in std::iter::once(&head).chain(&beside) {
+            match signed_by {
+                Some(_) => self.session.remember(head, release.date).await?,
+                None => self.session.keep(head).await?,
+            }
         }
         (self.session.events)(Event::Index { url: at.clone(), fetched: head.fetched });
         let record = IndexRecord { url: at, digest: head.digest().clone(), signed_by, date: release.date };
@@ -195,10 +219,12 @@ impl Chain<'_> {
         }
     }
 
+    /// Whether the image's own configuration would have apt install from there without a signature: that a repository may be
+    /// insecure is not enough, its packages must be allowed too.
     fn is_trusted_anyway(&self, source: &Source) -> bool {
         let set = |name: &str| self.settings.truth(name) == Some(true);
-        let by_settings = set("Acquire::AllowInsecureRepositories") && set("APT::Get::AllowUnauthenticated");
-        source.trusted.unwrap_or(by_settings)
+        let insecure = source.allow_insecure.unwrap_or_else(|| set("Acquire::AllowInsecureRepositories"));
+        source.trusted.unwrap_or_else(|| insecure && set("APT::Get::AllowUnauthenticated"))
     }
 
     /// The keys for a source.
@@ -210,12 +236,14 @@ impl Chain<'_> {
             SignedBy::Shipped(keys) => shipped(*keys, &mut ring),
             SignedBy::Trusted => ring = self.trusted(),
             SignedBy::Named { files, fingerprints } => {
-                if !fingerprints.is_empty() {
+                if files.is_empty() {
                     ring = self.trusted();
-                    ring.restrict(fingerprints);
                 }
                 for path in files {
                     self.named(path, &mut ring).map_err(refuse)?;
+                }
+                if !fingerprints.is_empty() {
+                    ring.restrict(fingerprints);
                 }
             }
         }
@@ -289,6 +317,25 @@ impl Chain<'_> {
         places.filter_map(|(c, a)| promise(release, format!("{c}/binary-{a}/"), c, a)).collect()
     }
 
+    /// The list, where there is room for it beside all others.
+    async fn bounded(
+        &self,
+        suite: &Url,
+        promise: &Promise,
+        release: &Release,
+        ask: Ask,
+    ) -> Result<Index, Error> {
+        let most = promise.most();
+        let before = self.held.fetch_add(most, Ordering::Relaxed);
+        let index = match before.saturating_add(most) > LISTS_BYTES_MAX {
+            true => Err(Error::Limit(format!("package lists of more than {LISTS_BYTES_MAX} bytes"))),
+            false => self.list(suite, promise, release, ask).await,
+        };
+        let used = index.as_ref().map_or(0, Index::size);
+        self.held.fetch_sub(most.saturating_sub(used), Ordering::Relaxed);
+        index
+    }
+
     async fn list(
         &self,
         suite: &Url,
@@ -309,11 +356,11 @@ impl Chain<'_> {
         };
         let (store, plain, packed) =
             (self.session.store.clone(), promise.plain.clone(), promise.packed.clone());
-        let fresh = packing == promise.packing;
+        let (fresh, most) = (packing == promise.packing, promise.most());
         self.session
             .blocking(move || {
-                let whole =
-                    unpack(&at, bytes, Packing::of_name(packing), plain.as_ref(), packed, &store, fresh)?;
+                let packing = Packing::of_name(packing);
+                let whole = unpack(&at, bytes, (packing, most), plain.as_ref(), packed, &store, fresh)?;
                 Index::of(whole).map_err(|why| Error::NotAnIndex { url: at, why })
             })
             .await
@@ -419,7 +466,7 @@ fn cached(store: &Store, digest: &Digest, size: u64) -> Result<Option<Vec<u8>>, 
 fn unpack(
     url: &str,
     bytes: Vec<u8>,
-    packing: Packing,
+    (packing, most): (Packing, u64),
     plain: Option<&(Digest, u64)>,
     packed: (Digest, u64),
     store: &Store,
@@ -435,7 +482,6 @@ fn unpack(
                 item: url.to_owned(),
                 why: inventory::printable(&e.to_string()),
             };
-            let most = plain.map_or(INDEX_BYTES_MAX, |(_, size)| *size);
             let mut whole = Vec::new();
             let mut stream = Inflate::new(&bytes[..], packing, most).map_err(malformed)?;
             stream.read_to_end(&mut whole).map_err(malformed)?;

@@ -151,6 +151,7 @@ fn source(uri: &str, suite: &str, components: &[&str], keys: Keys) -> Option<Sou
         architectures: None,
         signed_by: SignedBy::Shipped(keys),
         trusted: None,
+        allow_insecure: None,
         check_valid_until: None,
         check_date: None,
         from: "the distribution's own repositories".to_owned(),

@@ -5,6 +5,10 @@ use std::{cell::OnceCell, collections::HashMap};
 
 /// Packages in one list. All of Debian sid has 70,000.
 const STANZAS_MAX: usize = 2_000_000;
+/// Versions of one name that are looked at. Repositories that keep all they ever had have some hundreds.
+const VERSIONS_MAX: usize = 2000;
+/// Provisions that are found in one list. All of Debian sid has some 150,000, most of them of Rust's and Perl's libraries.
+const PROVISIONS_MAX: usize = 1_000_000;
 
 /// A list.
 pub(crate) struct Index {
@@ -47,17 +51,28 @@ impl Index {
         Ok(index)
     }
 
-    /// The stanzas of packages of a name, in order of the list.
+    /// The stanzas of packages of a name, in order of the list; of too many the first.
     pub(crate) fn named(&self, wanted: &str) -> &[Stanza] {
         let from = self.stanzas.partition_point(|stanza| name(&self.text, stanza) < wanted.as_bytes());
         let rest = &self.stanzas[from..];
-        &rest[..rest.partition_point(|stanza| name(&self.text, stanza) == wanted.as_bytes())]
+        let count = rest.partition_point(|stanza| name(&self.text, stanza) == wanted.as_bytes());
+        &rest[..count.min(VERSIONS_MAX)]
+    }
+
+    /// The name of the package of a stanza.
+    pub(crate) fn name(&self, stanza: &Stanza) -> &[u8] {
+        name(&self.text, stanza)
     }
 
     /// The stanzas of packages that provide a name.
     pub(crate) fn providing(&self, wanted: &str) -> &[Stanza] {
         let providers = self.providers.get_or_init(|| self.find_providers());
         providers.get(wanted).map_or(&[], Vec::as_slice)
+    }
+
+    /// Its bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.text.len() as u64
     }
 
     /// The text of a stanza.
@@ -67,12 +82,17 @@ impl Index {
 
     fn find_providers(&self) -> HashMap<String, Vec<Stanza>> {
         let mut providers: HashMap<String, Vec<Stanza>> = HashMap::new();
+        let mut count = 0;
         let finder = memmem::Finder::new(b"\nprovides:");
         let plain = memmem::Finder::new(b"\nProvides:");
         for stanza in &self.stanzas {
             let text = self.text(stanza);
             let Some(at) = plain.find(text).or_else(|| finder.find(text)) else { continue };
             for name in provided(&text[at + b"\nprovides:".len()..]) {
+                count += 1;
+                if count > PROVISIONS_MAX {
+                    return providers;
+                }
                 let list = providers.entry(name).or_default();
                 if list.last() != Some(stanza) {
                     list.push(*stanza);
@@ -146,6 +166,14 @@ mod tests {
         }
         assert_eq!(texts(&index, index.named("a")), [a]);
         assert!(index.named("").is_empty() && index.named("c").is_empty() && index.providing("a").is_empty());
+    }
+
+    #[test]
+    fn a_list_of_one_name_alone_is_bounded() {
+        let text: String = (0..VERSIONS_MAX + 9).map(|v| format!("Package: a\nVersion: {v}\n\n")).collect();
+        let index = Index::of(text.into_bytes()).unwrap();
+        assert_eq!(index.named("a").len(), VERSIONS_MAX);
+        assert_eq!(index.name(&index.named("a")[0]), b"a");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt};
 use version::deb::Version;
 
 /// Bytes of one field. The longest real ones have some 30 kB.
-const FIELD_BYTES_MAX: usize = 1 << 20;
+const FIELD_BYTES_MAX: usize = 256 << 10;
 
 /// How versions are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,7 +50,8 @@ pub(crate) async fn resolve(request: &Request, session: &Session<'_>) -> Result<
     let installed = installed(request, &mut notes);
     let sources = sources(request, session, &mut notes)?;
     let architectures = architectures(request, &installed);
-    let chain = Chain { request, session, settings: &settings, architectures: &architectures };
+    let (settings, architectures, held) = (&settings, &architectures, Default::default());
+    let chain = Chain { request, session, settings, architectures, held };
     let each = sources.iter().map(|source| chain.fetch(source));
     let fetched: Vec<Fetched> =
         session.unless_cancelled(stream::iter(each).buffered(SOURCES_AT_ONCE).try_collect()).await?;
@@ -67,6 +68,7 @@ pub(crate) async fn resolve(request: &Request, session: &Session<'_>) -> Result<
         let ground = Ground {
             installed: installed.into_iter().map(|u| (u.key(&native), Rc::new(u))).collect(),
             native,
+            work: Default::default(),
         };
         let universe = Universe::new(ground.native.clone(), lists, pins);
         choose(&request, &ground, &universe)

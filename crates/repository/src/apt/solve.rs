@@ -14,6 +14,8 @@ use std::{
 
 /// Problems looked at in one search. Real ones have some hundreds.
 const STEPS_MAX: usize = 20_000;
+/// Packages set in all states together that a search may come back to, some 300 bytes each.
+const HELD_MAX: usize = 1_000_000;
 
 /// A search for a set of versions that fit together.
 pub(crate) struct Solver<'a> {
@@ -45,7 +47,13 @@ impl Solver<'_> {
         let mut ahead: Vec<(State, Key, std::vec::IntoIter<Choice>)> = Vec::new();
         let mut dead: Option<Dead> = None;
         for _ in 0..STEPS_MAX {
-            let Some((cause, problem)) = state.problem(self.ground) else { return Ok(state.into_set()) };
+            let problem = state.problem(self.ground);
+            let held: usize = ahead.iter().map(|(state, ..)| state.size()).sum();
+            if self.ground.is_spent() || held > HELD_MAX {
+                dead = None;
+                break;
+            }
+            let Some((cause, problem)) = problem else { return Ok(state.into_set()) };
             let choices = self.choices(&state, &problem);
             if choices.is_empty() && dead.is_none() {
                 dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
@@ -61,7 +69,9 @@ impl Solver<'_> {
             }
         }
         let limit = || {
-            Error::Limit(format!("no set of versions found in {STEPS_MAX} steps or {PACKAGES_MAX} packages"))
+            Error::Limit(format!(
+                "no set of versions found in {STEPS_MAX} steps with {PACKAGES_MAX} packages"
+            ))
         };
         Err(dead.unwrap_or_else(|| Dead { root: Key::default(), error: limit() }))
     }
@@ -84,6 +94,9 @@ impl Solver<'_> {
         let needer = &by.1;
         let meets = |atom: &Atom, offer: &Offer| offer.unit.meets(atom, needer, &self.universe.native);
         for atom in group {
+            if self.ground.spend(self.ground.installed.len(), 4) {
+                break;
+            }
             let installed =
                 self.ground.installed.iter().filter(|(key, unit)| *key != by && unit.answers_to(&atom.name));
             let upgrades = installed.filter_map(|(key, _)| self.upgrade(state, key));
@@ -92,6 +105,9 @@ impl Solver<'_> {
         for atom in group {
             let names = std::iter::once(atom.name.clone()).chain(self.universe.providers(&atom.name));
             for name in names.take(PACKAGES_MAX) {
+                if self.ground.spend(1, 64) {
+                    break;
+                }
                 choices.extend(self.addition(state, &name, needer).filter(|(_, offer)| meets(atom, offer)));
             }
         }
@@ -191,14 +207,17 @@ impl Solver<'_> {
 fn next(ahead: &mut Vec<(State, Key, std::vec::IntoIter<Choice>)>) -> Option<State> {
     loop {
         let (state, by, choices) = ahead.last_mut()?;
-        match choices.next() {
-            Some((key, offer)) if state.size() < PACKAGES_MAX => {
-                let mut next = state.clone();
-                next.set(key, offer, Some(by.clone()));
-                return Some(next);
-            }
-            _ => drop(ahead.pop()),
-        }
+        let Some((key, offer)) = choices.next().filter(|_| state.size() < PACKAGES_MAX) else {
+            drop(ahead.pop());
+            continue;
+        };
+        // With the last choice there is nothing to come back to.
+        let (mut next, by) = match choices.len() {
+            0 => ahead.pop().map(|(state, by, _)| (state, by))?,
+            _ => (state.clone(), by.clone()),
+        };
+        next.set(key, offer, Some(by));
+        return Some(next);
     }
 }
 
@@ -239,7 +258,7 @@ mod tests {
         let units =
             installed.iter().map(|text| Unit::of(&deb822::fields(stanza(text).as_bytes()).unwrap()).unwrap());
         let installed = units.map(|unit| (unit.key("amd64"), Rc::new(unit))).collect();
-        let ground = Ground { native: "amd64".into(), installed };
+        let ground = Ground { native: "amd64".into(), installed, work: Default::default() };
         let solver = Solver { universe: &universe, ground: &ground, frozen: &["frozen".to_owned()].into() };
         let of_name = ground.installed.iter().filter(|(key, _)| wanted.contains(&key.0.as_str()));
         let candidate =
@@ -310,5 +329,18 @@ mod tests {
         offered[0].push_str(", z");
         let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
         assert!(solve(&["a 1"], &offered, &["a"]).is_err());
+    }
+
+    #[test]
+    fn a_long_way_takes_neither_all_memory_nor_all_time() {
+        // Each package needs the next or another, so that every state is one to come back to.
+        let mut offered = vec!["a 2\nDepends: p0".to_owned()];
+        for n in 0..3000 {
+            offered.push(format!("p{n} 1\nDepends: p{} | a", n + 1).replace("| a", "| other"));
+        }
+        offered.push("other 1".into());
+        let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
+        let error = solve(&["a 1"], &offered, &["a"]).unwrap_err();
+        assert!(error.contains("no set of versions found"), "{error}");
     }
 }

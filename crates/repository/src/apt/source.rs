@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 const BYTES_MAX: usize = 1 << 20;
 /// Sources of one image.
 const SOURCES_MAX: usize = 256;
+/// Mirrors of one list that are tried; real lists have one or two, and each may take minutes to fail.
+const MIRRORS_MAX: usize = 32;
 
 /// One repository and suite.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub(crate) struct Source {
     pub(crate) signed_by: SignedBy,
     /// What the configuration itself says about its trust.
     pub(crate) trusted: Option<bool>,
+    pub(crate) allow_insecure: Option<bool>,
     pub(crate) check_valid_until: Option<bool>,
     pub(crate) check_date: Option<bool>,
     /// The file it is from, or what names it.
@@ -34,7 +37,8 @@ pub(crate) enum SignedBy {
     /// Those that apt trusts for everything.
     #[default]
     Trusted,
-    /// These files and, of what apt trusts, these fingerprints.
+    /// Of the keys in these files, or where none are named of those that apt trusts, the ones with these fingerprints; where
+    /// none are named all.
     Named { files: Vec<String>, fingerprints: Vec<String> },
     /// This very key.
     Inline(String),
@@ -124,7 +128,8 @@ impl Sources {
                     architectures: option("arch")
                         .map(|text| text.split([',', ' ']).map(str::to_owned).collect()),
                     signed_by: option("signed-by").map_or(Ok(SignedBy::Trusted), signed_by)?,
-                    trusted: flag("trusted").or_else(|| flag("allow-insecure").filter(|allowed| *allowed)),
+                    trusted: flag("trusted"),
+                    allow_insecure: flag("allow-insecure"),
                     check_valid_until: flag("check-valid-until"),
                     check_date: flag("check-date"),
                     from: entry.path.to_owned(),
@@ -225,8 +230,8 @@ fn locate(uri: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Url>, &'st
     let text = files.get(path).ok_or("names a mirror list that is not there")?;
     let text = String::from_utf8_lossy(text);
     let first_words = text.lines().filter_map(|line| line.split_ascii_whitespace().next());
-    let uris: Vec<Url> =
-        first_words.filter(|word| !word.starts_with('#')).filter_map(|word| base(word).ok()).collect();
+    let named = first_words.filter(|word| !word.starts_with('#'));
+    let uris: Vec<Url> = named.filter_map(|word| base(word).ok()).take(MIRRORS_MAX).collect();
     if uris.is_empty() { Err("names a mirror list without a mirror that can be used") } else { Ok(uris) }
 }
 

@@ -6,14 +6,20 @@ use super::{
     universe::Offer,
 };
 use std::{
+    cell::Cell,
     collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
+
+/// Comparisons made for one image in all searches together: half a minute or so. A whole desktop takes a fiftieth.
+const WORK_MAX: u64 = 5_000_000_000;
 
 /// What does not change while a solution is sought.
 pub(crate) struct Ground {
     pub(crate) native: String,
     pub(crate) installed: BTreeMap<Key, Rc<Unit>>,
+    /// Comparisons made so far.
+    pub(crate) work: Cell<u64>,
 }
 
 /// What has been set, in what order it is to be looked at, and on whose account.
@@ -81,11 +87,14 @@ impl State {
         kept.chain(self.set.iter().map(|(key, offer)| (key, &offer.unit)))
     }
 
+    /// Whether a need is met. Where no work may be done any more it is, and whoever asks gives up.
     fn meets(&self, ground: &Ground, group: &[Atom], needer: &str) -> bool {
         // By name first: that is a range of the map, and nearly always the answer.
-        group.iter().any(|atom| self.meets_by_name(ground, atom, needer))
+        group.iter().any(|atom| ground.spend(8, 1) || self.meets_by_name(ground, atom, needer))
             || self.all(ground).any(|(_, unit)| {
-                !unit.provides.is_empty() && group.iter().any(|atom| unit.meets(atom, needer, &ground.native))
+                ground.spend(group.len(), unit.provides.len())
+                    || (!unit.provides.is_empty()
+                        && group.iter().any(|atom| unit.meets(atom, needer, &ground.native)))
             })
     }
 
@@ -136,6 +145,10 @@ impl State {
 
     fn clash(&self, ground: &Ground, key: &Key, unit: &Unit) -> Option<Problem> {
         for (place, other) in self.all(ground).filter(|(_, other)| other.name != unit.name) {
+            let own = ground.spend(unit.against.len(), 1 + other.provides.len());
+            if own || ground.spend(other.against.len(), 1 + unit.provides.len()) {
+                return None;
+            }
             let clash = |says: &Key, a: &Unit, b: &Unit, other: &Key| {
                 let atom = a.against.iter().find(|atom| b.is_meant_by(atom, &ground.native))?;
                 let (says, other, atom) = (says.clone(), other.clone(), atom.clone());
@@ -164,13 +177,26 @@ impl State {
         let meant = |group: &Group| {
             group.iter().any(|atom| before.answers_to(&atom.name) || unit.answers_to(&atom.name))
         };
+        let provisions = 2 + before.provides.len() + unit.provides.len();
         self.all(ground)
-            .filter(|(place, _)| *place != key)
+            .filter(|(place, other)| *place != key && !ground.spend(other.needs.len(), provisions))
             .find_map(|(place, other)| self.unmet(ground, place, other, meant))
     }
 }
 
 impl Ground {
+    /// Takes the comparisons of so many things with so many others; whether there have been too many.
+    pub(crate) fn spend(&self, things: usize, others: usize) -> bool {
+        let work = (things as u64).saturating_mul(others as u64).saturating_add(1);
+        self.work.set(self.work.get().saturating_add(work));
+        self.is_spent()
+    }
+
+    /// Whether no work may be done any more; then nothing that was found counts.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.work.get() > WORK_MAX
+    }
+
     /// Whether a need was as unmet before: the package at this place had it too, no weaker, and it was not met. Images are
     /// made that leave out what their packages say to need; that is not for us to mend.
     fn excuses(&self, key: &Key, group: &Group) -> bool {

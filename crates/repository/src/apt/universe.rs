@@ -15,6 +15,9 @@ use std::{
 };
 use version::deb::Version;
 
+/// Packages that are looked at as providers of one name, of each list. Of what real names stand for there are some dozens.
+const PROVIDERS_MAX: usize = 1000;
+
 /// One list with where it is from.
 pub(crate) struct Listed {
     pub(crate) index: Index,
@@ -90,17 +93,12 @@ impl Universe {
 
     /// Names of packages that provide a name.
     pub(crate) fn providers(&self, name: &str) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        for listed in &self.lists {
-            for stanza in listed.index.providing(name) {
-                if let Some(name) =
-                    fields_of(listed.index.text(stanza)).ok().and_then(|mut f| f.remove("package"))
-                {
-                    names.insert(name);
-                }
-            }
-        }
-        names
+        let providing = |listed: &'_ Listed| {
+            let stanzas = listed.index.providing(name).iter().take(PROVIDERS_MAX);
+            let names = stanzas.map(|stanza| String::from_utf8_lossy(listed.index.name(stanza)).into_owned());
+            names.collect::<Vec<_>>()
+        };
+        self.lists.iter().flat_map(providing).collect()
     }
 
     /// The candidate for a place, as apt has it: of the highest priority the highest version; never one below what is

@@ -201,6 +201,73 @@ async fn dates_that_do_not_fit_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_head_in_the_other_form_is_a_rollback_too() {
+    let Some(lab) = lab() else { return };
+    let publish = |date| lab.repository.publish(&Release { date, ..Release::default() }).unwrap();
+    publish(NOW - 50);
+    works(&lab).await;
+    publish(NOW - 60);
+    fs::remove_file(in_release(&lab)).unwrap();
+    assert!(matches!(error(&lab).await, Error::Rollback { .. }));
+    publish(NOW - 40);
+    fs::remove_file(in_release(&lab)).unwrap();
+    works(&lab).await;
+    publish(NOW - 50);
+    assert!(matches!(error(&lab).await, Error::Rollback { .. }), "and the other way round");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_nobody_vouches_for_bars_nothing() {
+    let Some(lab) = lab() else { return };
+    let mut lax = lab.request(&["copa-a 1"], Wanted::All);
+    let line = format!("deb [trusted=yes check-date=no] {} copa main\n", lab.served.url());
+    lax.files.insert("/etc/apt/sources.list".into(), line.into());
+    let publish =
+        |signature, date| lab.repository.publish(&Release { signature, date, ..Release::default() }).unwrap();
+    publish(Signature::Missing, NOW + 86_400);
+    lab.resolve(&lax).await.unwrap();
+    publish(Signature::Good, NOW - 50);
+    works(&lab).await;
+    // One that is vouched for counts as far as our clock goes.
+    let line =
+        String::from_utf8(lab.request(&[], Wanted::All).files["/etc/apt/sources.list"].clone()).unwrap();
+    lax.files.insert("/etc/apt/sources.list".into(), line.replace("[", "[check-date=no ").into());
+    publish(Signature::Good, NOW + 86_400);
+    lab.resolve(&lax).await.unwrap();
+    publish(Signature::Good, NOW);
+    works(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insecure_repository_is_not_one_whose_packages_are_trusted() {
+    let Some(lab) = lab() else { return };
+    lab.repository.publish(&Release { signature: Signature::Missing, ..Release::default() }).unwrap();
+    let mut request = lab.request(&["copa-a 1"], Wanted::All);
+    let line = format!("deb [allow-insecure=yes] {} copa main\n", lab.served.url());
+    request.files.insert("/etc/apt/sources.list".into(), line.into());
+    let error = lab.resolve(&request).await.unwrap_err();
+    assert!(matches!(error, Error::Signature { fault: SignatureFault::Missing, .. }), "{error}");
+    request.files.insert("/etc/apt/apt.conf".into(), b"APT::Get::AllowUnauthenticated \"true\";".to_vec());
+    assert!(lab.resolve(&request).await.unwrap().notes[0].contains("without a good signature"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_keys_in_a_file_only_the_listed_ones_count() {
+    let Some(lab) = lab() else { return };
+    let request = lab.request(&["copa-a 1"], Wanted::All);
+    let signed_by = lab.resolve(&request).await.unwrap().indexes[0].signed_by.clone().unwrap();
+    for (print, good) in [(signed_by, true), ("A".repeat(40), false)] {
+        let mut request = request.clone();
+        let line = format!("deb [signed-by=/keys/copa.gpg,{print}] {} copa main\n", lab.served.url());
+        request.files.insert("/etc/apt/sources.list".into(), line.into());
+        match lab.resolve(&request).await {
+            Ok(_) => assert!(good, "{print}"),
+            Err(error) => assert!(!good && matches!(error, Error::NoKey { .. }), "{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_suite_is_not_passed_off_for_this_one() {
     let Some(lab) = lab() else { return };
     let dists = lab.repository.folder().join("dists");
