@@ -492,3 +492,16 @@ fn the_same_patch_of_the_same_image_is_the_same_layer() {
         assert_eq!(layer("one"), layer("two"), "{family:?}");
     }
 }
+
+#[test]
+fn what_the_user_excludes_stays() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    for family in [Family::Rocky, Family::Fedora, Family::RockyMinimal, Family::Sles] {
+        let subject = Subject::new(family);
+        subject.patched(None, &["--exclude", scenario::HELD]);
+        assert_eq!(subject.versions(PATCHED, scenario::HELD), [scenario::OLD], "{family:?}");
+        assert_eq!(subject.versions(PATCHED, scenario::BUGFIX), [scenario::BUGFIX_NEW], "{family:?}");
+    }
+}
