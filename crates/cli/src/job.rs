@@ -7,6 +7,7 @@ use crate::{
     findings::{self, Scanner},
     host, lifecycle_api, output, policy, repositories,
     settings::{Certificates, Settings, absolute},
+    source_policy::SourcePolicy,
     stop::Stop,
     stored_source::StoredFirst,
     target::{Delivery, delivery},
@@ -17,8 +18,8 @@ use crate::{
 };
 use embedded::{Embedded, EngineOptions, host::Mode};
 use endpoint::Address;
-use fetch::egress::{CacheOptions, EgressOptions, HostRule, UpstreamProxies};
 use fetch::client::Url;
+use fetch::egress::{CacheOptions, EgressOptions, HostRule, UpstreamProxies};
 use patch::{Answer, Event, Patcher, Request, ResultDocument, Target};
 use report::Findings;
 use std::{
@@ -55,6 +56,7 @@ pub struct Job<'a> {
     settings: &'a Settings,
     packages: &'a PackageArgs,
     policy: plan::Policy,
+    source_policy: SourcePolicy,
     run: &'a RunArgs,
     vex: Option<&'a Path>,
     name: &'a str,
@@ -63,9 +65,9 @@ pub struct Job<'a> {
     delivery: Option<(Delivery, bool)>,
     certificates: Certificates,
     hosts: Vec<HostRule>,
+    eol_api: Option<Url>,
     parent: Option<PathBuf>,
 }
-    eol_api: Option<Url>,
 
 impl<'a> Job<'a> {
     /// Checks everything that needs no work.
@@ -86,12 +88,13 @@ impl<'a> Job<'a> {
         Ok(Job {
             certificates: settings.certificates(run.ca_cert.as_deref())?,
             hosts: wiring::allowed_hosts(&run.allow_host)?,
+            eol_api: lifecycle_api::base(wanted.packages.lifecycle.eol_api_url.as_deref())?,
             parent: run.working_folder.as_deref().map(absolute).transpose()?,
             report: report.map(|path| (path, scanner)),
-            eol_api: lifecycle_api::base(wanted.packages.lifecycle.eol_api_url.as_deref())?,
             vex: wanted.vex,
             settings,
             packages: wanted.packages,
+            source_policy: settings.source_policy.as_deref().map_or(Ok(SourcePolicy::default()), SourcePolicy::read)?,
             policy: policy::policy(subject, wanted.packages, now())?,
             run,
             name,
@@ -164,13 +167,13 @@ impl<'a> Job<'a> {
         let client = wiring::client(self.settings, &self.certificates)?;
         let connections = wiring::connections(client.clone(), self.settings, &self.run.plain_http)?;
         let connections = Arc::new(connections);
-        let source = connections.source(&self.address).await;
-        let source = source.map_err(|e| {
-            Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
         let end_of_life = patch::EndOfLife {
             api: self.eol_api.clone().map(|base| lifecycle_api::api(base, client.clone())),
             refuse: self.packages.lifecycle.exit_on_eol,
         };
+        let source = connections.source(&self.address).await;
+        let source = source.map_err(|e| {
+            Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
         })?;
         let source = Arc::new(StoredFirst { store: store.clone(), source });
         let target = match &self.delivery {
@@ -197,12 +200,12 @@ impl<'a> Job<'a> {
             },
             tooling: patch::Tooling {
                 reference: self.packages.tooling_image.clone(),
-                images: Arc::new(ToolingImages { connections, store }),
+                images: Arc::new(ToolingImages { connections, store, policy: self.source_policy.clone() }),
             },
+            end_of_life,
             settings: self.line_settings(folder.path()),
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };
-            end_of_life,
         Ok(patcher.patch(request).await?)
     }
 

@@ -15,6 +15,7 @@ mod policy;
 mod reference_docs;
 mod repositories;
 mod settings;
+mod source_policy;
 mod stop;
 mod stored_source;
 mod target;

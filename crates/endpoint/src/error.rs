@@ -92,6 +92,12 @@ pub enum Error {
         /// The name.
         reference: String,
     },
+    /// The user's policy does not let it be used.
+    #[error("{why}")]
+    Refused {
+        /// What the policy says, printable.
+        why: String,
+    },
     /// Our own disk.
     #[error("{doing}")]
     Io {

@@ -65,9 +65,10 @@ impl From<patch::Error> for Failure {
         let (kind, hint) = match &error {
             E::Source { source, .. } => endpoint(source, Kind::Source),
             E::Adapter { source, .. } => adapter(source),
-            E::EndOfLife { .. } => {
-                (Kind::Image, hint("Consider upgrading to a supported OS version, or leave out --exit-on-eol"))
-            }
+            E::EndOfLife { .. } => (
+                Kind::Image,
+                hint("Consider upgrading to a supported OS version, or leave out --exit-on-eol"),
+            ),
             E::Plan(source) => plan(source),
             E::Repository(source) => repository(source),
             E::Tooling { source, .. } => tooling(source),
@@ -184,6 +185,10 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
             (Kind::Usage, hint("give another name with --tag, or allow it with --overwrite"))
         }
         E::TagMoved { .. } => (Kind::Destination, hint("somebody else pushes there too; run again")),
+        E::Refused { .. } => (
+            Kind::Usage,
+            hint("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY names the policy; --tooling-image another image"),
+        ),
         E::NoTag { .. } => (Kind::Usage, hint("give the patched image a tag with --tag")),
         E::Io { source, .. } => (side, io(source)),
         E::Cancelled => (Kind::Interrupted, None),
@@ -327,7 +332,10 @@ fn fetches_hint(fetches: &[Fetch]) -> Option<String> {
     }
     let gone = |f: &Fetch| f.status == 404 && f.target.ends_with("Release");
     named(&gone).map(|hosts| {
-        format!("{hosts} has no such release any more: it may be out of support, its repositories moved to an archive")
+        format!(
+            "{hosts} has no such release any more: it may be out of support, its repositories moved to an archive, which the \
+             image's own sources must name (--allow-archived takes it by itself only for images without a package tool)"
+        )
     })
 }
 

@@ -73,6 +73,8 @@ pub struct Settings {
     pub credential_files: Vec<PathBuf>,
     /// The user's choice of the system's CA bundle.
     pub ca_bundle: Option<PathBuf>,
+    /// BuildKit's source policy.
+    pub source_policy: Option<PathBuf>,
     /// Where plugins are looked for.
     pub search_path: Option<OsString>,
     /// The user's choice for temporary files.
@@ -102,6 +104,7 @@ impl Settings {
             vex_author: environment.text("COPA_VEX_AUTHOR").unwrap_or_else(|| VEX_AUTHOR.to_owned()),
             credential_files: credential_files(environment),
             ca_bundle: environment.path("SSL_CERT_FILE"),
+            source_policy: environment.path("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"),
             search_path: environment.os("PATH").map(ToOwned::to_owned),
             temp_dir: environment.absolute("TMPDIR"),
         })
