@@ -158,10 +158,16 @@ fn untrusted_notes(evidence: &Evidence) -> Vec<String> {
     files.map(|path| format!("{path} allows packages without a valid signature")).collect()
 }
 
+/// The image's architecture, as apk was told it.
+pub(super) fn architecture(evidence: &Evidence) -> Option<String> {
+    let text = String::from_utf8_lossy(evidence.get(ARCHITECTURE)?);
+    let word = text.split_whitespace().next()?;
+    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    plain.then(|| word.to_owned())
+}
+
 fn repositories(evidence: &Evidence) -> Result<Repositories, Error> {
-    let architecture = evidence.get(ARCHITECTURE).map(|bytes| String::from_utf8_lossy(bytes));
-    let architecture = architecture.as_deref().and_then(|text| text.split_whitespace().next()).unwrap_or("");
-    let mut repositories = Repositories::new(architecture);
+    let mut repositories = Repositories::new(&architecture(evidence).unwrap_or_default());
     let mut names = BTreeSet::new();
     let main = evidence.get_key_value(REPOSITORIES).into_iter();
     let inside = REPOSITORIES_FOLDERS.into_iter().flat_map(|folder| {

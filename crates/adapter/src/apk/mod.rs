@@ -1,12 +1,13 @@
-//! Alpine, Wolfi and their like, in place: the image's own apk does the work.
+//! Alpine, Wolfi and their like: in place the image's own apk does the work, and where there is none packages are unpacked.
 
 mod exclusions;
 mod facts;
 mod judge;
 mod recipe;
+mod unpacked;
 mod world;
 
-use crate::{Adapter, Error, Facts, Settings};
+use crate::{Adapter, Error, Facts, Settings, Unpacking};
 use engine::{Evidence, Look, Recipe, StepResult};
 use inventory::{Inventory, OsRelease};
 
@@ -47,5 +48,18 @@ impl Adapter for Apk {
 
     fn after(&self, facts: &Facts, evidence: &Evidence) -> Result<Inventory, Error> {
         judge::after(facts, evidence)
+    }
+
+    fn request(
+        &self,
+        plan: &plan::Plan,
+        facts: &Facts,
+        settings: &Settings,
+    ) -> Result<repository::Request, Error> {
+        unpacked::request(plan, facts, settings)
+    }
+
+    fn unpack(&self, work: Unpacking<'_>, staged: &mut layer::Staged) -> Result<Vec<String>, Error> {
+        unpacked::unpack(&work, staged)
     }
 }

@@ -25,6 +25,7 @@ pub(crate) use kept::{check, keep, known};
 pub use package::information_of;
 pub(crate) use package::open;
 pub(crate) use resolve::resolve;
+pub use unit::admits;
 
 use inventory::apk::installed::Record;
 use std::collections::{BTreeMap, BTreeSet};

@@ -97,8 +97,8 @@ impl Unit {
     }
 }
 
-/// Whether a relation takes a version. What is written as none takes nothing.
-fn admits(relation: &Relation, version: &Version) -> bool {
+/// Whether a dependency takes a version. One that is written as no version takes nothing.
+pub fn admits(relation: &Relation, version: &Version) -> bool {
     let Some((comparison, text)) = &relation.version else { return true };
     let Ok(wanted) = text.parse::<Version>() else { return false };
     if comparison.fuzzy && version.begins_with(&wanted) {
