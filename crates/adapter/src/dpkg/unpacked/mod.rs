@@ -5,6 +5,8 @@ mod chisel;
 mod diversions;
 mod folder;
 mod generated;
+#[cfg(test)]
+mod hostile;
 mod incoming;
 mod info;
 mod left_out;
