@@ -21,6 +21,12 @@ const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Most lines.
 const LINES_MAX: usize = 500_000;
 
+/// Longest line.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most names of slices that paths have, all together; real paths have one or two.
+const SLICES_MAX: usize = 2_000_000;
+
 /// Longest path or other word.
 const WORD_BYTES_MAX: usize = 4096;
 
@@ -142,13 +148,20 @@ pub fn parse(packed: &[u8]) -> Result<Wall, Error> {
         return Err(malformed(format!("of form {} {}, which is not known", header.jsonwall, header.schema)));
     }
     let mut wall = Wall { schema: header.schema, ..Wall::default() };
-    let mut count = 1;
+    let (mut count, mut slices) = (1, 0);
     for line in lines {
         count += 1;
         if count > LINES_MAX {
             return Err(malformed(format!("more than {LINES_MAX} lines")));
         }
+        if line.len() > LINE_BYTES_MAX {
+            return Err(malformed(format!("line {count}: longer than {LINE_BYTES_MAX} bytes")));
+        }
         let parsed = serde_json::from_str(line).map_err(|why| malformed(format!("line {count}: {why}")))?;
+        slices += if let Line::Path(path) = &parsed { path.slices.len() } else { 0 };
+        if slices > SLICES_MAX {
+            return Err(malformed(format!("paths of more than {SLICES_MAX} slices")));
+        }
         wall.add(parsed).map_err(|why| malformed(format!("line {count}: {why}")))?;
     }
     match count == header.count {
@@ -326,6 +339,11 @@ mod tests {
             assert!(error.starts_with(why), "{error} / {why}");
         }
         assert!(parse(b"no zstd").is_err());
+        let many = TEXT.replace(
+            r#""slices":["a_libs"],"link""#,
+            &format!(r#""slices":["a"{}],"link""#, r#","a""#.repeat(300_000)),
+        );
+        assert!(parse(&packed(&many)).unwrap_err().to_string().contains("line 5: longer than"));
         let bomb = vec![b' '; 80 << 20];
         assert!(parse(&zstd::stream::encode_all(&bomb[..], 3).unwrap()).is_err());
     }

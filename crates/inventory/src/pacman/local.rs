@@ -19,6 +19,9 @@ const VERSION_KNOWN: u32 = 9;
 /// Most values of one section kept.
 const VALUES_MAX: usize = 10_000;
 
+/// Most bytes of patterns times bytes of names that are held against each other: some seconds; real ones take a hundredth.
+const COMPARED_MAX: usize = 2_000_000_000;
+
 /// What the database says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Local {
@@ -58,7 +61,9 @@ pub fn check_version(bytes: Option<&[u8]>) -> Result<(), Error> {
 
 /// Reads a database: the names of the folders and the `desc` in each. What pacman.conf says to ignore is held.
 pub fn read<'a>(entries: impl Iterator<Item = (&'a str, &'a [u8])>, conf: &Conf) -> Result<Local, Error> {
-    let mut local = Local::default();
+    let (mut local, mut compared) = (Local::default(), 0usize);
+    let bytes_of = |texts: &[String]| texts.iter().map(|text| 1 + text.len()).sum::<usize>();
+    let (names, groups) = (bytes_of(&conf.ignored_packages), bytes_of(&conf.ignored_groups));
     for (folder, bytes) in entries {
         let wrong = |why: String| Error::Malformed(format!("{}: {why}", printable(folder)));
         let desc = parse(bytes).map_err(wrong)?;
@@ -69,6 +74,12 @@ pub fn read<'a>(entries: impl Iterator<Item = (&'a str, &'a [u8])>, conf: &Conf)
         }
         if local.packages.len() == PACKAGES_MAX {
             return Err(wrong(format!("more than {PACKAGES_MAX} packages")));
+        }
+        let of_groups: usize = desc.groups.iter().map(|group| 1 + group.len()).sum();
+        let more = names.saturating_mul(desc.name.len()).saturating_add(groups.saturating_mul(of_groups));
+        compared = compared.saturating_add(more);
+        if compared > COMPARED_MAX {
+            return Err(wrong("too much is ignored for so many packages and groups to be compared".into()));
         }
         local.packages.push(package(&desc, conf, &mut local.notes).map_err(wrong)?);
     }
@@ -189,6 +200,15 @@ mod tests {
             let found: Vec<_> = local(&entries, &conf).unwrap().packages.iter().map(|p| p.held).collect();
             assert_eq!(found, held);
         }
+    }
+
+    #[test]
+    fn patterns_built_to_take_forever_are_refused() {
+        let groups = format!("{OPENSSL}%GROUPS%\n{}\n", "a".repeat(900_000));
+        let ignored_groups = vec![format!("{}b", "*a".repeat(1000)); 3];
+        let conf = Conf { ignored_groups, ..Conf::default() };
+        let error = local(&[("openssl-3.2.0-1", &groups)], &conf).unwrap_err().to_string();
+        assert!(error.contains("too much is ignored"), "{error}");
     }
 
     #[test]

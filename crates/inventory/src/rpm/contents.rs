@@ -12,6 +12,12 @@ pub const FILES_MAX: usize = 250_000;
 /// Most relations of one kind taken; the largest packages provide some ten thousand things.
 pub const RELATIONS_MAX: usize = 250_000;
 
+/// Bytes of all paths of a package together; those of the largest have some 20 MB.
+const PATHS_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Most words of the program that reads a script.
+const INTERPRETER_WORDS_MAX: usize = 64;
+
 /// Longest path of a file, the kernel's limit.
 pub const PATH_BYTES_MAX: usize = 4096;
 
@@ -89,9 +95,24 @@ pub fn files<'a>(header: &Header<'a>) -> Result<Vec<File<'a>>, Error> {
     if names.len() > FILES_MAX {
         return Err(wrong(format!("more than {FILES_MAX} files")));
     }
-    let folders: Vec<&[u8]> = header.texts(Tag::DIR_NAMES)?.collect();
+    let folders = header.texts(Tag::DIR_NAMES)?;
+    if folders.len() > FILES_MAX {
+        return Err(wrong(format!("more than {FILES_MAX} folders")));
+    }
+    let folders: Vec<&[u8]> = folders.collect();
     let mut columns = Columns::of(header, names.len())?;
-    names.map(|name| columns.file(&folders, name)).collect()
+    let mut bytes = 0;
+    names
+        .map(|name| {
+            let file = columns.file(&folders, name)?;
+            bytes += file.folder.len() + file.name.len();
+            // Many files may share one long folder, which takes no room in the header but does in every path.
+            if bytes > PATHS_BYTES_MAX {
+                return Err(wrong(format!("paths of more than {PATHS_BYTES_MAX} bytes")));
+            }
+            Ok(file)
+        })
+        .collect()
 }
 
 /// The lists that hold one value a file.
@@ -230,7 +251,11 @@ pub fn scripts<'a>(header: &Header<'a>) -> Result<Vec<Script<'a>>, Error> {
     there
         .map(|(phase, body, program)| {
             let body = header.texts(body)?.next().unwrap_or_default();
-            Ok(Script { phase, interpreter: header.texts(program)?.collect(), body })
+            let interpreter = header.texts(program)?;
+            if interpreter.len() > INTERPRETER_WORDS_MAX {
+                return Err(wrong(format!("a script read by more than {INTERPRETER_WORDS_MAX} words")));
+            }
+            Ok(Script { phase, interpreter: interpreter.collect(), body })
         })
         .collect()
 }
@@ -289,6 +314,23 @@ mod tests {
         }
         assert!(with("/a/", "b", 1, 1).unwrap_err().contains("folder 1 of 1"));
         assert!(with("/a/", "b", 0, 2).unwrap_err().contains("2 values of tag 1030 for 1 files"));
+    }
+
+    #[test]
+    fn little_does_not_become_much() {
+        let folder = Box::leak(format!("/{}/", "f".repeat(PATH_BYTES_MAX - 3)).into_boxed_str());
+        let names = vec!["n"; 40_000];
+        let long = header(&[
+            (Tag::DIR_INDEXES, Value::Numbers(vec![0; names.len()])),
+            (Tag::BASE_NAMES, Value::Texts(names)),
+            (Tag::DIR_NAMES, Value::Texts(vec![folder])),
+        ]);
+        let error = files(&Header::parse(&long).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("paths of more than"), "{error}");
+        let many = header(&[(Tag::DIR_NAMES, Value::Texts(vec![""; FILES_MAX + 1]))]);
+        assert!(files(&Header::parse(&many).unwrap()).is_err());
+        let words = header(&[(Tag::POST_IN_PROG, Value::Texts(vec!["w"; INTERPRETER_WORDS_MAX + 1]))]);
+        assert!(scripts(&Header::parse(&words).unwrap()).is_err());
     }
 
     #[test]

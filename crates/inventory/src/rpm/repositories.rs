@@ -22,8 +22,14 @@ const REPOSITORIES_MAX: usize = 2000;
 /// Most addresses taken of one repository.
 const URLS_MAX: usize = 100;
 
+/// Bytes of all repositories together, the values of variables put in.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Most notes kept.
 const NOTES_MAX: usize = 20;
+
+/// Where zypper's are, which checks signatures where nothing is said; the other tools then do not.
+const ZYPPER_FOLDER: &str = "/etc/zypp/";
 
 /// One repository, the values of variables put in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,6 +90,8 @@ pub struct Configuration {
     pub uses_mirrors: bool,
     /// What cannot be used, or weakens checks.
     pub notes: Vec<String>,
+    /// Bytes of all repositories so far.
+    bytes: usize,
 }
 
 /// Whether yum, dnf, tdnf and zypper read a file of this name in their folders.
@@ -110,6 +118,9 @@ impl Configuration {
                 }
                 _ => self.repository(path, &section),
             }
+            if self.bytes > BYTES_MAX {
+                return Err(Error::Malformed(format!("repositories of more than {BYTES_MAX} bytes")));
+            }
         }
         Ok(())
     }
@@ -125,13 +136,29 @@ impl Configuration {
             self.weaknesses(path, section, &repository);
             self.addresses(path, &repository);
         }
+        let urls = repository.base_urls.iter().chain(&repository.gpg_keys);
+        let texts = urls.chain(&repository.exclude).chain(&repository.include);
+        self.bytes += texts.map(|text| size_of::<String>() + text.len()).sum::<usize>();
         self.repositories.push(repository);
     }
 
     fn weaknesses(&mut self, path: &str, section: &Section, repository: &Repository) {
         let id = printable(&repository.id);
-        if repository.gpg_check == Some(false) {
-            self.note(path, format!("{id} gives packages without checking their signatures (gpgcheck=0)"));
+        match repository.gpg_check.or(self.gpg_check) {
+            Some(true) => {}
+            Some(false) => {
+                self.note(
+                    path,
+                    format!("{id} gives packages without checking their signatures (gpgcheck=0)"),
+                );
+            }
+            None if path.starts_with(ZYPPER_FOLDER) => {}
+            None => self.note(
+                path,
+                format!(
+                    "{id} does not say that signatures of packages are checked (gpgcheck), so they may not be"
+                ),
+            ),
         }
         if !repository.ssl_verify {
             self.note(path, format!("{id} is fetched without checking the server's certificate"));
@@ -252,7 +279,7 @@ mod tests {
     fn addresses_of_what_is_in_force_give_their_hosts() {
         let text = "[a]\nbaseurl=http://One.example:80/x, https://u:secret@two.example:8443/$basearch\n  http://three.example/\n\
             gpgkey=https://keys.example/k\npriority=10\ncost=500\nexclude=a* b\nexcludepkgs=c\nincludepkgs=d\n\
-            sslclientcert=/c.pem\nsslclientkey=/k.pem\n[b]\nmetalink=https://four.example/?x=1&y=2\nbaseurl=file:///srv\n\
+            sslclientcert=/c.pem\nsslclientkey=/k.pem\ngpgcheck=1\n[b]\ngpgcheck=1\nmetalink=https://four.example/?x=1&y=2\nbaseurl=file:///srv\n\
             module_hotfixes=1\n[main]\ngpgcheck=1\n";
         let read = read(text);
         let expected = [
@@ -277,16 +304,19 @@ mod tests {
     fn what_weakens_checks_or_cannot_be_used_is_noted_without_secrets() {
         for (text, why) in [
             ("[a]\nbaseurl=http://a/\ngpgcheck=0\n", "without checking their signatures"),
-            ("[a]\nbaseurl=https://a/\nsslverify=0\n", "without checking the server"),
-            ("[a]\nbaseurl=https://a/?ssl_verify=no\n", "without checking the server"),
-            ("[a]\nbaseurl=https://a/\nusername=u\npassword=secret\n", "needs a user name"),
-            ("[a]\nname=x\n", "has no address"),
-            ("[a]\nbaseurl=ftp://u:secret@a/x\n", "ftp://a/x is not fetched"),
-            ("[a]\nbaseurl=dvd:///?devices=/dev/sr0\n", "is not fetched"),
-            ("[a]\nbaseurl=http://$unknown/\n", "no valid host name"),
-            ("[a]\nbaseurl=nothing\n", "no address"),
-            ("[a]\nbaseurl=http://ev\u{1b}il/\n", "no valid host name"),
-            ("[a]\nbaseurl=http://a/\n", ""),
+            ("[main]\ngpgcheck=0\n[a]\nbaseurl=http://a/\n", "without checking their signatures"),
+            ("[main]\ngpgcheck=1\n[a]\nbaseurl=http://a/\n", ""),
+            ("[a]\nbaseurl=http://a/\n", "does not say that signatures"),
+            ("[a]\ngpgcheck=1\nbaseurl=https://a/\nsslverify=0\n", "without checking the server"),
+            ("[a]\ngpgcheck=1\nbaseurl=https://a/?ssl_verify=no\n", "without checking the server"),
+            ("[a]\ngpgcheck=1\nbaseurl=https://a/\nusername=u\npassword=secret\n", "needs a user name"),
+            ("[a]\ngpgcheck=1\nname=x\n", "has no address"),
+            ("[a]\ngpgcheck=1\nbaseurl=ftp://u:secret@a/x\n", "ftp://a/x is not fetched"),
+            ("[a]\ngpgcheck=1\nbaseurl=dvd:///?devices=/dev/sr0\n", "is not fetched"),
+            ("[a]\ngpgcheck=1\nbaseurl=http://$unknown/\n", "no valid host name"),
+            ("[a]\ngpgcheck=1\nbaseurl=nothing\n", "no address"),
+            ("[a]\ngpgcheck=1\nbaseurl=http://ev\u{1b}il/\n", "no valid host name"),
+            ("[a]\ngpgcheck=1\nbaseurl=http://a/\n", ""),
         ] {
             let read = read(text);
             assert_eq!(read.notes.len(), usize::from(!why.is_empty()), "{text}: {:?}", read.notes);
@@ -300,10 +330,21 @@ mod tests {
 
     #[test]
     fn of_two_with_one_name_the_first_counts() {
-        let mut read = read("[a]\nbaseurl=http://one/\n");
+        let mut read = read("[a]\ngpgcheck=1\nbaseurl=http://one/\n");
         read.add("/b.repo", b"[a]\nbaseurl=http://two/\n").unwrap();
         assert_eq!((hosts(&read), read.repositories.len(), read.notes.len()), (vec!["one"], 1, 1));
         assert!(read.add("/c.repo", b"\0").is_err());
+    }
+
+    #[test]
+    fn values_of_variables_do_not_make_much_of_little() {
+        let mut variables = Variables::new("9", "x86_64");
+        variables.set("v", &"x".repeat(1000));
+        let mut configuration = Configuration::new(variables);
+        let urls = format!("http://a/{} ", "$v".repeat(15)).repeat(URLS_MAX);
+        let text: String = (0..100).map(|n| format!("[r{n}]\nbaseurl={urls}\n")).collect();
+        let error = configuration.add("/etc/yum.repos.d/a.repo", text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with("repositories of more than"), "{error}");
     }
 
     #[test]
