@@ -93,6 +93,9 @@ fn bundle(order: Order, staged: &mut Staged) -> Result<(), Error> {
         }
     };
     let bytes = joined(&known, &paths);
+    if bytes.len() as u64 > BUNDLE_BYTES_MAX {
+        return Err(too_large());
+    }
     let at = super::path(BUNDLE);
     if staged.read(&at, BUNDLE_BYTES_MAX)?.as_deref() != Some(&bytes) {
         staged.write(&at, &bytes, 0o644)?;
@@ -103,6 +106,7 @@ fn bundle(order: Order, staged: &mut Staged) -> Result<(), Error> {
 /// Every certificate by its path below their folder.
 fn certificates(tree: &dyn Tree) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let (mut all, mut folders, mut seen) = (BTreeMap::new(), vec![String::new()], 0);
+    let mut bytes = 0;
     while let Some(folder) = folders.pop() {
         let at = super::path(&format!("{CERTIFICATES}/{folder}"));
         if !tree.entry(&at, false)?.is_some_and(|entry| entry.kind == Kind::Directory) {
@@ -118,7 +122,12 @@ fn certificates(tree: &dyn Tree) -> Result<BTreeMap<String, Vec<u8>>, Error> {
             match tree.entry(&path, false)?.map(|entry| entry.kind) {
                 Some(Kind::Directory) => folders.push(format!("{below}/")),
                 Some(Kind::File { .. }) if below.ends_with(".crt") => {
-                    all.insert(below, tree.read(&path, CERTIFICATE_BYTES_MAX)?.unwrap_or_default());
+                    let content = tree.read(&path, CERTIFICATE_BYTES_MAX)?.unwrap_or_default();
+                    bytes += content.len() as u64;
+                    if bytes > BUNDLE_BYTES_MAX {
+                        return Err(too_large());
+                    }
+                    all.insert(below, content);
                 }
                 _ => {}
             }
@@ -146,14 +155,37 @@ fn lines(tree: &dyn Tree) -> Result<Option<Vec<String>>, Error> {
     Ok(text.map(lines))
 }
 
-/// One after another, each ending with a line.
+fn too_large() -> Error {
+    Error::Limit(format!("certificates of more than {BUNDLE_BYTES_MAX} bytes"))
+}
+
+/// One after another, each ending with a line; no more than a little beyond what a bundle may have. A list may name one
+/// certificate many times.
 fn joined(known: &BTreeMap<String, Vec<u8>>, paths: &[String]) -> Vec<u8> {
     let mut bundle = Vec::new();
     for certificate in paths.iter().filter_map(|path| known.get(path)) {
+        if bundle.len() as u64 > BUNDLE_BYTES_MAX {
+            break;
+        }
         bundle.extend_from_slice(certificate);
         if !certificate.ends_with(b"\n") {
             bundle.push(b'\n');
         }
     }
     bundle
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_names_one_certificate_many_times_makes_no_endless_bundle() {
+        let known =
+            BTreeMap::from([("a.crt".to_owned(), vec![b'x'; 1 << 20]), ("b.crt".to_owned(), b"b".into())]);
+        let named = |name: &str, times| vec![name.to_owned(); times];
+        assert_eq!(joined(&known, &[named("b.crt", 2), named("gone.crt", 1)].concat()), b"b\nb\n");
+        let many = joined(&known, &named("a.crt", 100_000)).len() as u64;
+        assert!(many > BUNDLE_BYTES_MAX && many < 2 * BUNDLE_BYTES_MAX, "{many}");
+    }
 }

@@ -68,7 +68,11 @@ impl Records {
     fn read(tree: &dyn Tree) -> Result<Records, Error> {
         Ok(Records {
             folder: folder::Folder::read(tree)?,
-            status: tree.read(&path(STATUS), dpkg::BYTES_MAX as u64).map_err(in_record(STATUS))?,
+            // One without a package is no record: what is installed is told elsewhere.
+            status: tree
+                .read(&path(STATUS), dpkg::BYTES_MAX as u64)
+                .map_err(in_record(STATUS))?
+                .filter(|bytes| !bytes.trim_ascii().is_empty()),
             info: info::Info::read(tree)?,
             wall: chisel::Manifest::read(tree)?,
         })
@@ -234,7 +238,9 @@ fn write(records: Records, done: &[Done<'_>], staged: &mut Staged) -> Result<(),
         write_status(&bytes, done, staged)?;
     }
     if let Some(mut manifest) = wall {
-        for one in done {
+        let listed = |one: &&Done<'_>| one.incoming.old.is_none_or(|old| manifest.has(&Record::of(old)));
+        let known: Vec<_> = done.iter().filter(listed).collect();
+        for one in known {
             manifest.update(one.incoming, &one.placed, &one.left_out, &one.taken.removed);
         }
         manifest.write(staged)?;

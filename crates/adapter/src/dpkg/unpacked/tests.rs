@@ -51,6 +51,17 @@ fn a_distroless_image_gets_new_files_and_records_and_loses_old_ones() {
 }
 
 #[test]
+fn an_empty_file_of_dpkgs_own_stays_empty() {
+    let Some(mut world) = world() else { return };
+    world.distroless(LIBRARY, OLD);
+    world.distroless(CONFIGURED, OLD);
+    world.write("var/lib/dpkg/status", "");
+    let (after, _) = world.unpack(&[(LIBRARY, NEW), (ADDED, NEW)]).unwrap();
+    assert_eq!(text(&after, "var/lib/dpkg/status").as_deref(), Some(""));
+    assert_eq!(facts(&after).unwrap().inventory.packages.len(), 3);
+}
+
+#[test]
 fn what_the_maker_left_out_or_changed_stays_so() {
     let Some(mut world) = world() else { return };
     world.distroless(LIBRARY, OLD);
