@@ -10,6 +10,13 @@ pub fn report_skip(reason: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
+/// Says on stderr that a stand-in does the work of a program that cannot be had. Goes past the capture of the test harness, so that the
+/// runner counts the test apart from those with real programs.
+pub fn report_stand_in(program: &str) {
+    // Where stderr is gone nobody is left to tell.
+    let _ = std::io::stderr().write_all(format!("stand-in: {program}\n").as_bytes());
+}
+
 /// The first reason among `needs`, if there is one.
 pub fn first_reason(needs: impl IntoIterator<Item = Result<(), String>>) -> Result<(), String> {
     needs.into_iter().collect()

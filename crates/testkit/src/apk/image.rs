@@ -8,7 +8,7 @@ use crate::distroless::{Repositories, layer};
 use crate::image::{self, Image, Layer, Layout};
 use crate::image_reader::ImageReader;
 use crate::tar::{self, Entry, Kind};
-use crate::{Error, debs, debs::Wanted};
+use crate::{Error, debs, debs::Wanted, probe};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -150,6 +150,7 @@ impl Alpine {
             entries.push(Entry::file(&format!("etc/apk/keys/{}", repository.key_name()), key?));
         }
         if options.tool == Tool::StandIn {
+            probe::report_stand_in("apk");
             entries.extend(tools(&options.architecture)?);
         }
         Ok(once(entries))

@@ -1,5 +1,7 @@
 //! The distributions that are played: what they call themselves, where they keep their database, which tool they have.
 
+use super::scenario;
+
 /// A kind of image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
@@ -120,7 +122,10 @@ impl Base {
             Base::Dnf => &["dnf", "dnf-plugins-core"],
             Base::Dnf5 => &["dnf5"],
             Base::Zypper | Base::ZypperModern => &["zypper"],
-            Base::Micro => return vec!["glibc", "openssl-libs", "expat"],
+            Base::Micro => {
+                let own = [scenario::HELD, scenario::SETTINGS, scenario::STRANGER];
+                return [&["glibc", "openssl-libs", "expat"], &own[..]].concat();
+            }
         };
         let plain =
             ["bash", "coreutils", "sed", "grep", "findutils", "rpm", "gnupg2", "openssl-libs", "expat"];

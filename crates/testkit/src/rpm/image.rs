@@ -7,7 +7,7 @@ use crate::debian_root::TAG;
 use crate::image::{Image, Layer, Layout, digest, text};
 use crate::tar::{self, Entry};
 use crate::tree::EPOCH_TEXT;
-use crate::{Error, workspace};
+use crate::{Error, probe, workspace};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use std::fs;
@@ -76,6 +76,9 @@ impl Setup {
 
     /// Writes the image into a layout and tags it; gives its descriptor.
     pub fn add(&self, layout: &Layout, tag: &str) -> Result<Value, Error> {
+        if let (true, Some(tool)) = (self.family.is_stand_in(), self.family.tool()) {
+            probe::report_stand_in(tool);
+        }
         stack(&family_layout(self.family)?, &[self.last_layer()], layout, tag)
     }
 

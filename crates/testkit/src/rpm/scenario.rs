@@ -45,6 +45,9 @@ pub const ALTERED: &str = "demo-altered";
 /// Its new version is in a repository whose index was signed by a key that nobody trusts.
 pub const FORGED: &str = "demo-forged";
 
+/// Has a file of configuration and no scriptlet; only in images without a tool.
+pub const SETTINGS: &str = "demo-settings";
+
 /// [`LIBRARY`] in the image.
 pub const LIBRARY_OLD: &str = "1:3.0.7-24.el9";
 /// [`LIBRARY`] in `updates`.
@@ -66,7 +69,9 @@ pub const KERNEL_NEW: &str = "5.14.0-3.el9";
 
 /// A `%config(noreplace)` file that the new [`DAEMON`] changes.
 pub const CONFIG: &str = "/etc/demo/demo.conf";
-/// A file that it changes.
+/// A `%config(noreplace)` file that the new [`SETTINGS`] changes.
+pub const SETTINGS_CONFIG: &str = "/etc/demo-settings.conf";
+/// A file that [`DAEMON`] changes.
 pub const CHANGED: &str = "/usr/share/demo/version";
 /// A file that it has no more.
 pub const DELETED: &str = "/usr/share/demo/gone";
@@ -119,7 +124,7 @@ pub fn multilib() -> Option<&'static str> {
 
 /// What an image has beside Debian's binaries.
 pub(super) fn base() -> Vec<PackageSpec> {
-    let mut all = vec![filesystem(), daemon("1"), kernel("1"), kernel("2")];
+    let mut all = vec![filesystem(), daemon("1"), settings("1"), kernel("1"), kernel("2")];
     all.extend(releases());
     all.extend(multilib_packages("1"));
     all.extend(PLAIN.iter().map(|name| plain(name, "1")));
@@ -130,7 +135,7 @@ pub(super) fn base() -> Vec<PackageSpec> {
 pub(super) fn updates() -> Vec<PackageSpec> {
     let module = format!("/{}/ossl-modules/fips2.so", world::library_folder());
     let extra = PackageSpec::new(EXTRA, "3.0.7", "2").file(&module, "fips\n");
-    let mut all = vec![extra, daemon("2"), plain(HELD, "2"), kernel("3")];
+    let mut all = vec![extra, daemon("2"), settings("2"), plain(HELD, "2"), kernel("3")];
     all.extend(multilib_packages("2"));
     all
 }
@@ -159,6 +164,10 @@ pub(super) fn plain(name: &str, release: &str) -> PackageSpec {
     PackageSpec::new(name, "1.0", release)
         .folder(&folder, 0o755)
         .file(&format!("{folder}/data"), &format!("{release}\n"))
+}
+
+fn settings(release: &str) -> PackageSpec {
+    plain(SETTINGS, release).config(SETTINGS_CONFIG, &format!("setting = {release}\n"))
 }
 
 fn filesystem() -> PackageSpec {
