@@ -29,6 +29,8 @@ pub struct Settings {
     pub ca_certificates: Option<Vec<u8>>,
     /// What the user allows.
     pub policy: plan::Policy,
+    /// Take packages of releases that are only in an archive any more.
+    pub allow_archived: bool,
     /// The time, in seconds since 1970: signatures and indexes are judged by it.
     pub now: i64,
 }
@@ -98,6 +100,11 @@ pub trait Adapter: Sync + Send {
     /// of the image, not of the tooling.
     fn recipe(&self, plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Result<Recipe, Error>;
 
+    /// What the recipe does that the user should know, beside what the facts say.
+    fn notes(&self, _facts: &Facts, _settings: &Settings) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Judges the output of steps that ended well: old tools report a repository that cannot be reached as a mere warning.
     fn judge_steps(&self, steps: &[StepResult]) -> Result<(), Error>;
 
@@ -149,6 +156,14 @@ pub enum Error {
     /// The image's state forbids patching.
     #[error("{0}")]
     State(String),
+    /// The package tool failed, or did its work but a package's script in it failed.
+    #[error("{title}: {why}")]
+    Tool {
+        /// The step.
+        title: String,
+        /// What went wrong, in the tool's words, printable.
+        why: String,
+    },
     /// Packages have scripts that would have to run.
     #[error("scripts of packages would have to run: {0}")]
     Scripts(String),

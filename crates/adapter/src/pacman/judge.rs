@@ -29,7 +29,8 @@ pub(super) fn steps(steps: &[StepResult]) -> Result<(), Error> {
         if title.starts_with(UPGRADING)
             && let Some(line) = failed_script(tail)
         {
-            return Err(Error::State(format!("a package's script failed ({})", printable(line))));
+            let why = format!("a package's script failed ({})", printable(line));
+            return Err(Error::Tool { title: title.clone(), why });
         }
     }
     Ok(())

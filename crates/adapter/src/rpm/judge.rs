@@ -31,6 +31,14 @@ const ZYPPER_DONE: [i32; 3] = [0, 102, 103];
 /// The exit code of an installation in which a `%post` script failed.
 const ZYPPER_SCRIPT_FAILED: i32 = 107;
 
+/// How lines begin that zypper says after the one with the cause.
+const ZYPPER_ASIDE: [&str; 4] = [
+    "Abort, retry, ignore? ",
+    "Problem occurred during or after installation or removal of packages",
+    "Installation has been aborted as directed",
+    "Please see the above error message for a hint",
+];
+
 pub(super) fn steps(steps: &[StepResult]) -> Result<(), Error> {
     steps.iter().try_for_each(|step| {
         repositories(step)?;
@@ -48,7 +56,8 @@ fn repositories(step: &StepResult) -> Result<(), Error> {
 fn scripts(step: &StepResult) -> Result<(), Error> {
     let said = |line: &&str| line.contains(SCRIPT_FAILED) && SCRIPTS.iter().any(|kind| line.contains(kind));
     step.tail.lines().map(str::trim).find(said).map_or(Ok(()), |line| {
-        Err(Error::State(format!("{}: a script of a package failed: {}", step.title, printable(line))))
+        let why = format!("a script of a package failed: {}", printable(line));
+        Err(Error::Tool { title: step.title.clone(), why })
     })
 }
 
@@ -60,11 +69,13 @@ fn zypper(steps: &[StepResult]) -> Result<(), Error> {
     match ZYPPER_DONE.contains(&code) {
         true => Ok(()),
         false => {
-            let why =
-                step.tail.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or("it said nothing");
+            let tells =
+                |line: &&str| !line.is_empty() && !ZYPPER_ASIDE.iter().any(|start| line.starts_with(start));
+            let why = step.tail.lines().rev().map(str::trim).find(tells).unwrap_or("it said nothing");
             let what =
                 if code == ZYPPER_SCRIPT_FAILED { "a script of a package failed" } else { "zypper failed" };
-            Err(Error::State(format!("{}: {what} (exit code {code}): {}", step.title, printable(why))))
+            let why = format!("{what} (exit code {code}): {}", printable(why));
+            Err(Error::Tool { title: step.title.clone(), why })
         }
     }
 }
@@ -156,6 +167,10 @@ mod tests {
         }
         let error = steps(&[marked(Some(4))]).unwrap_err().to_string();
         assert_eq!(error, "Upgrading all packages (zypper): zypper failed (exit code 4): why");
+        let said = "demo (updates): Signature verification failed\nAbort, retry, ignore? [a/r/i] (a): a\n\
+                    Installation has been aborted as directed.\nPlease see the above error message for a hint.\n";
+        let error = steps(&[step("Upgrading all packages (zypper)", Some(8), said)]).unwrap_err().to_string();
+        assert!(error.ends_with("(exit code 8): demo (updates): Signature verification failed"), "{error}");
         assert_eq!(
             steps(&[step("Upgrading all packages", Some(1), "why")]),
             Ok(()),

@@ -109,6 +109,7 @@ fn adapter(error: &adapter::Error) -> Sorted {
             (Kind::Image, hint("the image's package database must be repaired first"))
         }
         adapter::Error::State(_) => (Kind::Image, None),
+        adapter::Error::Tool { .. } => (Kind::Packages, None),
         adapter::Error::Scripts(_) => {
             (Kind::Packages, hint("--skip-scripts unpacks them all the same, without running anything"))
         }
