@@ -3,14 +3,15 @@
 //! The harness that comes with Rust knows no test that skips itself. Tests here say `skipped: <reason>` on stderr and return;
 //! one process a test tells whose words they are, and bounds what a hanging test can do.
 
-mod build;
-mod one;
+pub mod build;
+pub mod one;
 mod verdict;
 
 use crate::{failure::Failure, setup};
 use build::Binary;
 use one::{Outcome, Test};
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,7 +22,8 @@ bring what tests need, and run them; ends with `N passed, N failed, N skipped` f
 Usage: cargo xtask test [--quick] [FILTER...]
 
 Every test runs in a process of its own, as many at a time as there are cores. A test that cannot run on this machine prints
-`skipped: <reason>`; it counts as skipped and not as passed, and the reasons are listed. Suites: `rooms` (unit and integration
+`skipped: <reason>`; it counts as skipped and not as passed, and the reasons are listed. A test with a stand-in for a program that
+cannot be had prints `stand-in: <program>`; of those that passed it is told how many had one, and for what. Suites: `rooms` (unit and integration
 tests of the crates), `cli` (the command line), `e2e` (whole runs on real images), `docs` (examples in the documentation).
 
   --quick   leave out the suites `e2e` and `docs`
@@ -48,7 +50,7 @@ impl Request {
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let request = request(arguments)?;
     setup::ensure()?;
-    let binaries = build::binaries()?;
+    let binaries = build::binaries(&["--workspace"])?;
     let mut tests = Vec::new();
     for binary in &binaries {
         let listed = binary.tests()?;
@@ -79,7 +81,7 @@ fn request(arguments: &[String]) -> Result<Request, Failure> {
 }
 
 /// Runs tests side by side. Order of the list is order of starting, so that whole runs, which are the longest, come first.
-fn run_all(tests: &[Test<'_>]) -> Vec<Outcome> {
+pub fn run_all(tests: &[Test<'_>]) -> Vec<Outcome> {
     let mut order: Vec<&Test<'_>> = tests.iter().collect();
     order.sort_by_key(|test| (test.binary.suite != "e2e", test.binary.suite != "cli"));
     let next = AtomicUsize::new(0);
@@ -115,33 +117,61 @@ fn tell(outcome: &Outcome) {
 }
 
 fn report(outcomes: &[Outcome]) -> Result<(), Failure> {
-    print_skips(outcomes);
+    print_reasons(outcomes);
     print_failures(outcomes);
     for suite in SUITES {
         let of_suite: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.suite == suite).collect();
         if !of_suite.is_empty() {
-            let [passed, failed, skipped] = totals(&of_suite);
-            println!("{suite}: {passed} passed, {failed} failed, {skipped} skipped");
+            println!("{suite}: {}", Totals::of(of_suite));
         }
     }
-    let [passed, failed, skipped] = totals(&outcomes.iter().collect::<Vec<_>>());
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    if failed > 0 { Err(Failure::new(format!("{failed} failed"))) } else { Ok(()) }
+    let all = Totals::of(outcomes);
+    println!("{all}");
+    if all.failed > 0 { Err(Failure::new(format!("{} failed", all.failed))) } else { Ok(()) }
 }
 
-fn totals(outcomes: &[&Outcome]) -> [usize; 3] {
-    outcomes.iter().fold([0, 0, 0], |[passed, failed, skipped], outcome| {
-        [passed + outcome.passed, failed + outcome.failed, skipped + outcome.skipped()]
-    })
+/// How many tests ended in which way.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Totals {
+    passed: usize,
+    /// Of the passed, those with a stand-in for a program.
+    stood_in: usize,
+    failed: usize,
+    skipped: usize,
 }
 
-fn print_skips(outcomes: &[Outcome]) {
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for outcome in outcomes {
-        outcome.skips.iter().for_each(|reason| reasons.entry(reason).or_default().push(&outcome.name));
+impl Totals {
+    fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Totals {
+        outcomes.into_iter().fold(Totals::default(), |totals, outcome| Totals {
+            passed: totals.passed + outcome.passed,
+            stood_in: totals.stood_in + outcome.stood_in(),
+            failed: totals.failed + outcome.failed,
+            skipped: totals.skipped + outcome.skipped(),
+        })
     }
-    for (reason, names) in reasons {
-        println!("skipped: {reason}: {}", names.join(", "));
+}
+
+impl Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { passed, stood_in, failed, skipped } = self;
+        let stood_in = if *stood_in > 0 { format!(" ({stood_in} with stand-ins)") } else { String::new() };
+        write!(f, "{passed} passed{stood_in}, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Why tests were skipped, and what stand-ins stood in for.
+fn print_reasons(outcomes: &[Outcome]) {
+    type Words = fn(&Outcome) -> &[String];
+    let kinds: [(&str, Words); 2] =
+        [("skipped", |outcome| &outcome.skips), ("stand-in", |outcome| &outcome.stand_ins)];
+    for (kind, words) in kinds {
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for outcome in outcomes {
+            words(outcome).iter().for_each(|word| reasons.entry(word).or_default().push(&outcome.name));
+        }
+        for (reason, names) in reasons {
+            println!("{kind}: {reason}: {}", names.join(", "));
+        }
     }
 }
 
@@ -167,6 +197,23 @@ fn suite_of(binary: &Binary) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passed_with_a_stand_in_is_told_apart() {
+        let outcome = |passed, stand_ins: &[&str], skips: &[&str]| Outcome {
+            suite: "e2e",
+            name: "a".into(),
+            passed,
+            failed: 0,
+            skips: skips.iter().map(|word| (*word).to_owned()).collect(),
+            stand_ins: stand_ins.iter().map(|word| (*word).to_owned()).collect(),
+            words: String::new(),
+            took: Duration::ZERO,
+        };
+        let all = [outcome(1, &[], &[]), outcome(1, &["apk"], &[]), outcome(0, &["apk"], &["needs root"])];
+        assert_eq!(Totals::of(&all).to_string(), "2 passed (1 with stand-ins), 0 failed, 1 skipped");
+        assert_eq!(Totals::of(&all[..1]).to_string(), "1 passed, 0 failed, 0 skipped");
+    }
 
     #[test]
     fn filters_and_quick_choose() {

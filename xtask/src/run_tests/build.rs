@@ -22,10 +22,10 @@ pub struct Binary {
     pub folder: PathBuf,
 }
 
-/// Builds the tests of the whole workspace.
-pub fn binaries() -> Result<Vec<Binary>, Failure> {
+/// Builds tests: those of the packages and targets that these arguments of cargo name.
+pub fn binaries(of: &[&str]) -> Result<Vec<Binary>, Failure> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
+    cargo.arg("test").args(of).args(["--no-run", "--message-format=json-render-diagnostics"]);
     let output = cargo
         .current_dir(workspace::root())
         .stderr(Stdio::inherit())

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub failed: usize,
     /// Why it, or a part of it, did not run.
     pub skips: Vec<String>,
+    /// Programs of images that stand-ins stood in for.
+    pub stand_ins: Vec<String>,
     /// What it wrote.
     pub words: String,
     /// How long it took.
@@ -55,6 +57,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How many of the passed had a stand-in for a program that cannot be had.
+    pub fn stood_in(&self) -> usize {
+        if self.stand_ins.is_empty() { 0 } else { self.passed }
+    }
+
     /// Counted as skipped: a test that skipped itself or a part of itself.
     pub fn skipped(&self) -> usize {
         usize::from(self.failed == 0 && !self.skips.is_empty())
@@ -88,6 +95,7 @@ pub fn run(test: &Test<'_>) -> Outcome {
         passed,
         failed,
         skips,
+        stand_ins: verdict::stand_ins(&stdout, &stderr),
         words,
         took: begun.elapsed(),
     }
@@ -103,7 +111,8 @@ pub fn documentation() -> Result<Outcome, Failure> {
     let failed = if ran.status.success() { failed } else { failed.max(1) };
     let words = stdout + &String::from_utf8_lossy(&ran.stderr);
     let took = begun.elapsed();
-    Ok(Outcome { suite: "docs", name: "examples".into(), passed, failed, skips: Vec::new(), words, took })
+    let (skips, stand_ins) = (Vec::new(), Vec::new());
+    Ok(Outcome { suite: "docs", name: "examples".into(), passed, failed, skips, stand_ins, words, took })
 }
 
 fn bounded(command: &mut Command) -> std::io::Result<(bool, String, String)> {

@@ -1,5 +1,7 @@
 //! Reads what the test harness and tests wrote.
 
+use std::collections::BTreeSet;
+
 /// Reasons of skipping: lines that begin with `skipped: `, and a test that the harness was told to ignore.
 pub fn skips(stdout: &str, stderr: &str) -> Vec<String> {
     let lines = stdout.lines().chain(stderr.lines());
@@ -10,6 +12,13 @@ pub fn skips(stdout: &str, stderr: &str) -> Vec<String> {
         reasons.push("it is marked to be ignored".to_owned());
     }
     reasons
+}
+
+/// Programs that stand-ins stood in for: lines that begin with `stand-in: `, each once.
+pub fn stand_ins(stdout: &str, stderr: &str) -> Vec<String> {
+    let lines = stdout.lines().chain(stderr.lines());
+    let programs: BTreeSet<&str> = lines.filter_map(|line| line.strip_prefix("stand-in: ")).collect();
+    programs.into_iter().map(str::to_owned).collect()
 }
 
 /// Sums of passed and failed over all `test result:` lines.
@@ -36,6 +45,14 @@ mod tests {
         let ignored = "test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out";
         assert_eq!(skips(ignored, "").len(), 1);
         assert!(skips("test result: ok. 1 passed; 0 failed; 0 ignored;", "").is_empty());
+    }
+
+    #[test]
+    fn stand_ins_are_named_once() {
+        assert_eq!(
+            stand_ins("stand-in: a\n", "stand-in: tdnf\nno stand-in: b\nstand-in: tdnf\n"),
+            ["a", "tdnf"]
+        );
     }
 
     #[test]
