@@ -12,6 +12,7 @@ mod demo;
 mod docs;
 mod failure;
 mod lifecycles;
+mod matrix;
 mod run_tests;
 mod setup;
 mod table;
@@ -32,6 +33,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "setup", help: setup::HELP, run: setup::run },
     Command { name: "demo", help: demo::HELP, run: demo::run },
     Command { name: "test", help: run_tests::HELP, run: run_tests::run },
+    Command { name: "matrix", help: matrix::HELP, run: matrix::run },
     Command { name: "tidy", help: tidy::HELP, run: tidy::run },
     Command { name: "bench", help: bench::HELP, run: bench::run },
     Command { name: "advisories", help: advisories::HELP, run: advisories::run },

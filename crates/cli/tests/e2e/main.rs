@@ -12,6 +12,7 @@ mod hermetic;
 mod hostile_images;
 mod interrupted;
 mod main_job;
+mod matrix;
 mod modes;
 mod outcomes;
 mod pacman;
