@@ -19,6 +19,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub struct Archive {
     chosen: Chosen,
     file: Section,
+    pub(crate) replaced: Option<Arc<Vec<u8>>>,
 }
 
 /// An opened package.
@@ -43,7 +44,7 @@ pub type Visit<'a> = dyn FnMut(Entry, Option<&mut dyn Read>) -> Result<(), Error
 
 impl Archive {
     pub(crate) fn new(chosen: Chosen, file: Section) -> Self {
-        Archive { chosen, file }
+        Archive { chosen, file, replaced: None }
     }
 
     /// A file that is on disk already. An error where it has not the size and the digest that the index promises.
@@ -72,6 +73,12 @@ impl Archive {
     /// What it was chosen as.
     pub fn chosen(&self) -> &Chosen {
         &self.chosen
+    }
+
+    /// Of an RPM package the header, without magic, of the installed version that it takes the place of, where the repositories
+    /// still have that and it is signed as it must be.
+    pub fn replaced_header(&self) -> Option<&[u8]> {
+        self.replaced.as_deref().map(Vec::as_slice)
     }
 
     /// Bytes of the file.

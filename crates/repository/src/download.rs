@@ -48,12 +48,13 @@ async fn get(chosen: &Chosen, session: &Session<'_>) -> Result<Archive, Error> {
 
 /// The package, where its own signature is as it must be, if its form has one.
 async fn verified(chosen: &Chosen, file: Section, session: &Session<'_>) -> Result<Archive, Error> {
-    if let Format::Rpm(signers) = &chosen.format {
-        let (signers, file, now) = (signers.clone(), file.clone(), session.now);
-        let item = inventory::printable(&format!("{} {}", chosen.name, chosen.version));
-        session.blocking(move || crate::rpm::open::check(&file, &signers, &item, now)).await?;
-    }
-    Ok(Archive::new(chosen.clone(), file))
+    let mut archive = Archive::new(chosen.clone(), file.clone());
+    let Format::Rpm(provenance) = &chosen.format else { return Ok(archive) };
+    let (signers, now) = (provenance.signers.clone(), session.now);
+    let item = inventory::printable(&format!("{} {}", chosen.name, chosen.version));
+    session.blocking(move || crate::rpm::open::check(&file, &signers, &item, now)).await?;
+    archive.replaced = provenance.replaced_header(session).await;
+    Ok(archive)
 }
 
 async fn cached(chosen: &Chosen, session: &Session<'_>) -> Result<Option<Section>, Error> {

@@ -61,8 +61,8 @@ pub enum Format {
     Deb,
     /// apk-v2(5).
     Apk,
-    /// An RPM package, which these must have signed.
-    Rpm(crate::rpm::Signers),
+    /// An RPM package, and who must have signed it.
+    Rpm(crate::rpm::Provenance),
 }
 
 /// Why a package is taken.

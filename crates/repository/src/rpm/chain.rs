@@ -110,9 +110,12 @@ impl Chain<'_> {
         let repomd = Repomd::parse(&head.bytes).map_err(malformed)?;
         let date = repomd.date();
         self.judge_date(&at, date, head.newest)?;
-        self.session.remember(&head, date).await?;
-        if let Some(beside) = &beside {
-            self.session.remember(beside, date).await?;
+        // The date of what nobody has signed bars nothing: who could forge it could bar all that is published later.
+        for head in std::iter::once(&head).chain(&beside) {
+            match signed_by {
+                Some(_) => self.session.remember(head, date).await?,
+                None => self.session.keep(head).await?,
+            }
         }
         (self.session.events)(Event::Index { url: at.clone(), fetched: head.fetched });
         let record = IndexRecord { url: at, digest: head.digest().clone(), signed_by, date };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Keys of which one must have signed a package; or none, where the image's own configuration takes packages without.
 #[derive(Debug, Clone)]
-pub struct Signers(pub(crate) Option<Arc<Keyring>>);
+pub(crate) struct Signers(pub(crate) Option<Arc<Keyring>>);
 
 impl PartialEq for Signers {
     /// Whether they are the same keys, not merely equal ones.

@@ -10,6 +10,7 @@ pub(crate) mod open;
 pub(crate) mod payload;
 mod primary;
 mod relation;
+mod replaced;
 mod repomd;
 mod resolve;
 mod rich;
@@ -19,7 +20,7 @@ mod universe;
 mod xml;
 
 pub use crate::apt::Wanted;
-pub use keys::Signers;
+pub use replaced::Provenance;
 pub(crate) use resolve::resolve;
 
 #[cfg(test)]

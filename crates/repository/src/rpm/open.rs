@@ -2,7 +2,7 @@
 //!
 //! Sources: rpm's manual on the format of packages (lead, signature header, header, payload) and on signatures.
 
-use super::keys::Signers;
+use super::{keys::Signers, replaced::Replaced};
 use crate::{
     Error, Package, SignatureFault,
     inflate::Packing,
@@ -21,7 +21,7 @@ const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 const INTRO_BYTES: u64 = 16;
 
 /// Largest header taken; a signature header has some kilobytes.
-const HEADER_BYTES_MAX: u64 = header::DATA_BYTES_MAX as u64;
+pub(super) const HEADER_BYTES_MAX: u64 = header::DATA_BYTES_MAX as u64;
 
 /// Tags of the signature header (rpm's `include/rpm/rpmtag.h`): signatures of the header by DSA, EdDSA and ECDSA keys, by RSA keys,
 /// and rpm 6's list of all in base64.
@@ -34,28 +34,37 @@ const SHA256: u64 = 8;
 /// The name of the header among the control files.
 pub(crate) const HEADER: &str = "header";
 
-/// A package's parts, each as it lies in the file.
-struct Parts {
+/// A package's headers, each as it lies in the file.
+struct Headers {
     signature: Vec<u8>,
     header: Vec<u8>,
+    /// Where they end.
+    end: u64,
+}
+
+/// A package's headers, and its content.
+struct Parts {
+    headers: Headers,
     payload: Section,
 }
 
-impl Parts {
-    fn of(file: &Section) -> Result<Parts, String> {
-        let lead = bytes(file, 0, LEAD_BYTES)?;
+/// Gives so many bytes from somewhere in a file.
+type Bytes<'a> = dyn Fn(u64, u64) -> Result<Vec<u8>, String> + 'a;
+
+impl Headers {
+    fn of(bytes: &Bytes<'_>) -> Result<Headers, String> {
+        let lead = bytes(0, LEAD_BYTES)?;
         if lead[..4] != LEAD_MAGIC || !matches!(lead[4], 3 | 4) {
             return Err("not a package of a form that we know".into());
         }
         if lead[6..8] != [0, 0] {
             return Err("a source package".into());
         }
-        let signature = header_at(file, LEAD_BYTES)?;
+        let signature = header_at(bytes, LEAD_BYTES)?;
         let at = LEAD_BYTES + (signature.len() as u64).next_multiple_of(8);
-        let header = header_at(file, at)?;
-        let at = at + header.len() as u64;
-        let rest = file.len().checked_sub(at).and_then(|size| file.part(at, size));
-        Ok(Parts { signature, header, payload: rest.ok_or("it breaks off")? })
+        let header = header_at(bytes, at)?;
+        let end = at + header.len() as u64;
+        Ok(Headers { signature, header, end })
     }
 
     fn header(&self) -> Result<Header<'_>, String> {
@@ -92,10 +101,18 @@ impl Parts {
         }
         Err(worst)
     }
+}
+
+impl Parts {
+    fn of(file: &Section) -> Result<Parts, String> {
+        let headers = Headers::of(&|at, size| part(file, at, size))?;
+        let rest = file.len().checked_sub(headers.end).and_then(|size| file.part(headers.end, size));
+        Ok(Parts { payload: rest.ok_or("it breaks off")?, headers })
+    }
 
     /// Whether the payload is what the header says.
     fn check_payload(&self) -> Result<(), String> {
-        let header = self.header()?;
+        let header = self.headers.header()?;
         let text = header.text(Tag::PAYLOAD_DIGEST).map_err(|e| e.to_string())?;
         let kind = header.number(Tag::PAYLOAD_DIGEST_ALGO).map_err(|e| e.to_string())?;
         let (Some(expected), Some(SHA256)) = (text, kind) else {
@@ -121,18 +138,18 @@ fn parsed(bytes: &[u8]) -> Result<Header<'_>, String> {
     if rest.is_empty() { Ok(header) } else { Err("something after its header".into()) }
 }
 
-fn header_at(file: &Section, at: u64) -> Result<Vec<u8>, String> {
-    let intro = bytes(file, at, INTRO_BYTES)?;
+fn header_at(bytes: &Bytes<'_>, at: u64) -> Result<Vec<u8>, String> {
+    let intro = bytes(at, INTRO_BYTES)?;
     let number =
         |at: usize| u64::from(u32::from_be_bytes([intro[at], intro[at + 1], intro[at + 2], intro[at + 3]]));
     let size = INTRO_BYTES + number(8) * 16 + number(12);
     if size > HEADER_BYTES_MAX {
         return Err(format!("a header of {size} bytes"));
     }
-    bytes(file, at, size)
+    bytes(at, size)
 }
 
-fn bytes(file: &Section, at: u64, size: u64) -> Result<Vec<u8>, String> {
+fn part(file: &Section, at: u64, size: u64) -> Result<Vec<u8>, String> {
     let part = file.part(at, size).ok_or("it breaks off")?;
     let mut bytes = Vec::new();
     part.take(size).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
@@ -145,7 +162,7 @@ pub(crate) fn check(file: &Section, signers: &Signers, item: &str, now: i64) -> 
     let Some(keys) = &signers.0 else { return Ok(()) };
     let parts = Parts::of(file).map_err(archive)?;
     let signature = |fault| Error::Signature { url: item.to_owned(), fault };
-    let signed_by = parts.signed_by(keys, now).map_err(signature)?;
+    let signed_by = parts.headers.signed_by(keys, now).map_err(signature)?;
     tracing::debug!(item, signed_by, "package is signed");
     parts.check_payload().map_err(archive)
 }
@@ -157,11 +174,36 @@ pub(crate) fn open(file: &Section, item: &str) -> Result<Package, Error> {
     read(parts).map_err(archive)
 }
 
-fn read(parts: Parts) -> Result<Package, String> {
-    let header = parts.header()?;
+/// The header of an installed package, without magic, from the beginning of its file; signed as a package must be.
+pub(super) fn installed_header(beginning: &[u8], replaced: &Replaced, now: i64) -> Result<Vec<u8>, String> {
+    let part = |at: u64, size: u64| {
+        let range = usize::try_from(at).ok().zip(usize::try_from(size).ok());
+        let bytes = range.and_then(|(at, size)| beginning.get(at..)?.get(..size));
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| "it breaks off".to_owned())
+    };
+    let headers = Headers::of(&part)?;
+    if let Some(keys) = &replaced.signers.0 {
+        headers.signed_by(keys, now).map_err(|fault| fault.to_string())?;
+    }
+    let header = headers.header()?;
+    let text = |tag| header.text(tag).map(Option::unwrap_or_default).map_err(|e| e.to_string());
+    match replaced.is(text(Tag::NAME)?, &version(&header)?, text(Tag::ARCH)?) {
+        true => Ok(headers.header[8..].to_vec()),
+        false => Err("another package than the index says".into()),
+    }
+}
+
+/// `[epoch:]version-release` of a header.
+fn version(header: &Header<'_>) -> Result<String, String> {
     let text = |tag| header.text(tag).map(Option::unwrap_or_default).map_err(|e| e.to_string());
     let epoch = header.number(Tag::EPOCH).map_err(|e| e.to_string())?.unwrap_or(0).to_string();
-    let version = super::primary::written(&epoch, text(Tag::VERSION)?, text(Tag::RELEASE)?);
+    Ok(super::primary::written(&epoch, text(Tag::VERSION)?, text(Tag::RELEASE)?))
+}
+
+fn read(parts: Parts) -> Result<Package, String> {
+    let header = parts.headers.header()?;
+    let text = |tag| header.text(tag).map(Option::unwrap_or_default).map_err(|e| e.to_string());
+    let version = version(&header)?;
     if !matches!(text(Tag::PAYLOAD_FORMAT)?, "" | "cpio") {
         return Err(format!("content in the form \"{}\"", text(Tag::PAYLOAD_FORMAT)?));
     }
@@ -178,6 +220,6 @@ fn read(parts: Parts) -> Result<Package, String> {
     let name = text(Tag::NAME)?.parse().map_err(|e: version::NameError| e.to_string())?;
     let architecture = text(Tag::ARCH)?.to_owned();
     // As the database has it: without the magic of the file.
-    control.insert(HEADER.to_owned(), parts.header[8..].to_vec());
+    control.insert(HEADER.to_owned(), parts.headers.header[8..].to_vec());
     Ok(Package { name, version, architecture, control, content: parts.payload, packing })
 }

@@ -39,6 +39,8 @@ pub(crate) struct Details {
     pub(super) obsoletes: Vec<Relation>,
     /// Files, of which the index has those that others may require.
     pub(super) files: Vec<String>,
+    /// Where the header ends in the package's file; 0 where that is not said.
+    pub(super) header_end: u64,
 }
 
 impl Sense {
@@ -117,6 +119,9 @@ pub(crate) fn details(record: &str) -> Result<Details, String> {
                 match element.name.as_str() {
                     name @ ("provides" | "requires" | "conflicts" | "obsoletes") => {
                         list = Some(name.to_owned())
+                    }
+                    "header-range" => {
+                        details.header_end = element.get("end").and_then(|end| end.parse().ok()).unwrap_or(0);
                     }
                     "entry" => {
                         items += 1;

@@ -40,7 +40,8 @@ fn packages(universe: &Universe, request: &Request, notes: &mut Vec<String>) -> 
         let list = lacked.iter().map(|text| printable(text)).collect::<Vec<_>>().join(", ");
         notes.push(format!("not there before either, and not brought in: {list}"));
     }
-    let chosen = picks.into_iter().map(|(at, pick)| universe.chosen(at, pick.why));
+    let chosen =
+        picks.into_iter().map(|(at, pick)| universe.chosen(at, solver.replaced(&pick), pick.why.clone()));
     let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     chosen.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
     Ok(chosen)

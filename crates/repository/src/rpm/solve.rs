@@ -91,6 +91,11 @@ impl<'u> Solver<'u> {
         &self.universe.offer(at).version
     }
 
+    /// What a package takes the place of, where the repositories have that too.
+    pub(super) fn replaced(&self, pick: &Pick) -> Option<usize> {
+        pick.replaces.and_then(|old| self.olds[old].listed)
+    }
+
     /// Takes packages in, with whatever they need.
     pub(super) fn take(&self, picks: &Picks, wanted: &[(usize, usize)]) -> Result<Picks, Error> {
         let mut picks = picks.clone();

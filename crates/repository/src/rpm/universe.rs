@@ -7,6 +7,7 @@ use super::{
     keys::Signers,
     primary::{Unit, units},
     relation::{Details, Relation, details},
+    replaced::{Provenance, Replaced},
     source::Source,
 };
 use crate::{Chosen, Error, Format, Why};
@@ -190,8 +191,31 @@ impl Universe {
         self.repositories[self.offer(at).repository].source.priority
     }
 
-    /// A package as it is to be taken.
-    pub(super) fn chosen(&self, at: usize, why: Why) -> Result<Chosen, Error> {
+    fn urls(&self, at: usize) -> Result<Vec<Url>, Error> {
+        let Offer { repository, unit, .. } = self.offer(at);
+        let bases = &self.repositories[*repository].source.bases;
+        bases.iter().map(|base| located(base, &unit.location)).collect()
+    }
+
+    /// Where the beginning of an installed package's file is.
+    fn replaced(&self, at: usize) -> Result<Option<Replaced>, Error> {
+        let Offer { repository, unit, .. } = self.offer(at);
+        let end = self.details(at)?.header_end;
+        let known = || {
+            Ok(Replaced {
+                name: unit.name.clone(),
+                version: unit.version.clone(),
+                architecture: unit.architecture.clone(),
+                urls: self.urls(at)?,
+                signers: self.repositories[*repository].signers.clone(),
+                end,
+            })
+        };
+        (end > 0).then(known).transpose()
+    }
+
+    /// A package as it is to be taken in the place of an installed one that is in the repositories too.
+    pub(super) fn chosen(&self, at: usize, old: Option<usize>, why: Why) -> Result<Chosen, Error> {
         let Offer { repository, unit, .. } = self.offer(at);
         let repository = &self.repositories[*repository];
         let malformed = |why: String| Error::NotAnIndex {
@@ -199,15 +223,15 @@ impl Universe {
             why: format!("its record of {}: {why}", inventory::printable(&unit.name)),
         };
         let digest = unit.digest.clone().unwrap_or_else(|| Err("no checksum".into())).map_err(malformed)?;
-        let urls = repository.source.bases.iter().map(|base| located(base, &unit.location));
+        let replaced = old.map(|old| self.replaced(old)).transpose()?.flatten();
         let name: PackageName =
             unit.name.parse().map_err(|e: version::NameError| malformed(e.to_string()))?;
         Ok(Chosen {
             name,
             version: unit.version.clone(),
             architecture: unit.architecture.clone(),
-            urls: urls.collect::<Result<Vec<Url>, Error>>()?,
-            format: Format::Rpm(repository.signers.clone()),
+            urls: self.urls(at)?,
+            format: Format::Rpm(Provenance { signers: repository.signers.clone(), replaced }),
             size: unit.size,
             digest,
             why,

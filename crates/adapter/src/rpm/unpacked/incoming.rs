@@ -6,6 +6,8 @@ use repository::Archive;
 
 /// One package on its way in.
 pub(super) struct Incoming<'a> {
+    /// Its file.
+    pub(super) archive: &'a Archive,
     /// The file, opened.
     pub(super) package: repository::Package,
     /// What is installed under its name now, and goes.
@@ -38,7 +40,7 @@ fn open_one<'a>(work: &Unpacking<'a>, archive: &'a Archive) -> Result<Incoming<'
         Error::Package { package, why: error.to_string() }
     })?;
     let old = replaced(&work.facts.inventory.packages, &package);
-    let incoming = Incoming { package, old };
+    let incoming = Incoming { archive, package, old };
     if old.is_some_and(|old| old.held) {
         return Err(incoming.error("the image holds it at its version"));
     }

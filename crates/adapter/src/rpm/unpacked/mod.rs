@@ -2,7 +2,9 @@
 //! rewritten in the form they have. No program of the image or of a package is ever run.
 
 mod incoming;
+mod known;
 mod lists;
+mod obsolete;
 mod owners;
 mod place;
 mod request;
@@ -32,18 +34,37 @@ pub(super) fn unpack(work: &Unpacking<'_>, staged: &mut Staged) -> Result<Vec<St
     let lists = lists::Lists::read(staged)?;
     let owners = owners::Owners::read(staged)?;
     let documentation = place::missing_documentation(staged)?;
+    let known = all.iter().map(known::of).collect::<Result<Vec<_>, _>>()?;
+    // All are looked at before one is placed: what a package brings must not count as having been there.
+    let lacking = known.iter().flatten().map(|known| place::lacking(known, staged));
+    let lacking = lacking.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let mut placed = Placed::default();
-    for incoming in &all {
-        let placing = Placing { incoming, owners: &owners, left_out: &documentation };
+    for (incoming, known) in all.iter().zip(&known) {
+        let placing = Placing {
+            incoming,
+            owners: &owners,
+            folders: &documentation,
+            lacking: &lacking,
+            known: known.as_ref(),
+        };
         place::place(&placing, staged, &mut placed)?;
     }
+    let unknown = all.iter().zip(&known).filter(|(one, known)| one.old.is_some() && known.is_none());
+    let unknown: Vec<String> = unknown.map(|(one, _)| printable(one.package.name.as_str())).collect();
+    let known: Vec<known::Known> = known.into_iter().flatten().collect();
+    let taken = obsolete::take(&known, &placed, staged)?;
     let removed = superseded::remove(&placed, staged)?;
     lists.write(&all, staged)?;
-    notes.extend(said(&all, &placed, &removed));
+    notes.extend(said(&placed, &removed, &taken, unknown));
     Ok(notes)
 }
 
-fn said(all: &[Incoming<'_>], placed: &Placed, removed: &BTreeSet<EntryPath>) -> Vec<String> {
+fn said(
+    placed: &Placed,
+    removed: &BTreeSet<EntryPath>,
+    taken: &obsolete::Taken,
+    unknown: Vec<String>,
+) -> Vec<String> {
     let mut notes = Vec::new();
     let mut say = |items: Vec<String>, what: &str| {
         if !items.is_empty() {
@@ -57,11 +78,11 @@ fn said(all: &[Incoming<'_>], placed: &Placed, removed: &BTreeSet<EntryPath>) ->
         "given to root, as the image does not know their owners",
     );
     say(paths(removed), "removed, as no link leads to them any more");
-    let replaced = all.iter().filter(|incoming| incoming.old.is_some());
-    let replaced = replaced.map(|incoming| printable(incoming.package.name.as_str())).collect();
+    say(paths(&taken.kept), "files are not in the new versions and stay, as they were changed");
     say(
-        replaced,
-        "the image does not record which files packages have, so that files which only the old versions had stay, of",
+        unknown,
+        "neither the image nor a repository tells which files the installed versions have, so that those which the new ones have \
+         no more stay, of",
     );
     notes
 }

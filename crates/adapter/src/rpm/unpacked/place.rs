@@ -1,6 +1,11 @@
 //! A package's entries to their places in the tree.
 
-use super::{Incoming, in_image, owners::Owners, path};
+use super::{
+    Incoming, in_image,
+    known::{self, Known},
+    owners::Owners,
+    path,
+};
 use crate::Error;
 use inventory::rpm::contents::{self, FILE_CONFIG};
 use layer::{Entry, EntryPath, Kind, Staged, Tree};
@@ -21,6 +26,8 @@ const DOCUMENTATION: [&str; 4] = ["usr/share/doc", "usr/share/man", "usr/share/i
 /// What became of the packages.
 #[derive(Debug, Default)]
 pub(super) struct Placed {
+    /// What the packages have, whether placed or not.
+    pub(super) listed: BTreeSet<EntryPath>,
     /// Where things are now.
     pub(super) at: BTreeSet<EntryPath>,
     /// Configuration files that differ and stay.
@@ -36,7 +43,11 @@ pub(super) struct Placing<'a> {
     pub(super) incoming: &'a Incoming<'a>,
     pub(super) owners: &'a Owners,
     /// Folders of which nothing is placed.
-    pub(super) left_out: &'a [EntryPath],
+    pub(super) folders: &'a [EntryPath],
+    /// What the image's maker took away of the installed versions.
+    pub(super) lacking: &'a BTreeSet<EntryPath>,
+    /// The files of the installed version, where they are known.
+    pub(super) known: Option<&'a Known>,
 }
 
 /// The folders of documentation that the image has nothing in.
@@ -53,6 +64,17 @@ pub(super) fn missing_documentation(tree: &dyn Tree) -> Result<Vec<EntryPath>, E
         }
     }
     Ok(missing)
+}
+
+/// What an installed version brought and the image does not have.
+pub(super) fn lacking(known: &Known, tree: &dyn Tree) -> Result<BTreeSet<EntryPath>, Error> {
+    let mut lacking = BTreeSet::new();
+    for path in known.keys() {
+        if tree.entry(path, false).map_err(in_image(&path.to_string()))?.is_none() {
+            lacking.insert(path.clone());
+        }
+    }
+    Ok(lacking)
 }
 
 /// Places a package.
@@ -78,6 +100,7 @@ struct Run<'a, 'h> {
 
 impl Run<'_, '_> {
     fn entry(&mut self, entry: Entry, content: Option<&mut dyn Read>) -> Result<(), layer::Error> {
+        self.placed.listed.insert(entry.path.clone());
         if entry.path.is_root() || self.is_left_out(&entry.path) {
             return Ok(());
         }
@@ -99,7 +122,7 @@ impl Run<'_, '_> {
                 .strip_prefix(folder.as_bytes())
                 .is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
         };
-        self.placing.left_out.iter().any(below)
+        self.placing.lacking.contains(path) || self.placing.folders.iter().any(below)
     }
 
     /// With the numbers of its owners. As rpm does, what the image has no owner for is root's and has no rights of its owner's.
@@ -121,15 +144,13 @@ impl Run<'_, '_> {
         entry
     }
 
-    /// What the image has of a configuration file stays where it is another: no record tells whether somebody changed it.
+    /// As rpm does where a file is not to be replaced: what somebody changed stays. Where it is not known whether somebody did, it
+    /// stays too.
     fn config(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), layer::Error> {
         let there = self.staged.entry(&entry.path, true)?;
-        let Some(size) = there.as_ref().and_then(|there| match there.kind {
-            Kind::File { size } => Some(size),
-            _ => None,
-        }) else {
+        if !there.is_some_and(|there| matches!(there.kind, Kind::File { .. })) {
             return self.put(entry, Some(content));
-        };
+        }
         let mut new = Vec::new();
         let read = content.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut new);
         read.map_err(|source| layer::Error::Io { doing: format!("reading {}", entry.path), source })?;
@@ -137,12 +158,14 @@ impl Run<'_, '_> {
             let why = format!("a configuration file of more than {CONFIG_BYTES_MAX} bytes");
             return Err(layer::Error::Entry { path: entry.path, why });
         }
-        let same = size == new.len() as u64
-            && self.staged.read(&entry.path, CONFIG_BYTES_MAX)?.is_some_and(|now| now == new);
-        self.placed.at.insert(entry.path.clone());
-        if !same {
-            self.placed.kept.insert(entry.path);
+        let now = known::digest(&self.staged.read(&entry.path, CONFIG_BYTES_MAX)?.unwrap_or_default());
+        let old = self.placing.known.and_then(|known| known.get(&entry.path)?.digest.as_deref());
+        match Choice::of(&now, old, &known::digest(&new)) {
+            Choice::Place => return self.put(entry, Some(&mut &*new)),
+            Choice::Keep => {}
+            Choice::KeepOther => drop(self.placed.kept.insert(entry.path.clone())),
         }
+        self.placed.at.insert(entry.path);
         Ok(())
     }
 
@@ -162,5 +185,45 @@ impl Run<'_, '_> {
         let real = self.staged.put(entry, content)?;
         self.placed.at.extend([asked, real]);
         Ok(())
+    }
+}
+
+/// What becomes of a configuration file that is there.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    Place,
+    Keep,
+    /// The image's stays, and the new version has another.
+    KeepOther,
+}
+
+impl Choice {
+    /// By digests: of what is there, of what the installed version brought where that is known, of the new.
+    fn of(now: &str, old: Option<&str>, new: &str) -> Choice {
+        match old {
+            _ if now == new => Choice::Keep,
+            Some(old) if old == now => Choice::Place,
+            Some(old) if old == new => Choice::Keep,
+            _ => Choice::KeepOther,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_file_is_replaced_only_where_nobody_changed_it() {
+        for (now, old, new, expected) in [
+            ("a", Some("a"), "b", Choice::Place),
+            ("own", Some("a"), "b", Choice::KeepOther),
+            ("own", Some("a"), "a", Choice::Keep),
+            ("b", Some("a"), "b", Choice::Keep),
+            ("b", None, "b", Choice::Keep),
+            ("a", None, "b", Choice::KeepOther),
+        ] {
+            assert_eq!(Choice::of(now, old, new), expected, "{now} {old:?} {new}");
+        }
     }
 }
