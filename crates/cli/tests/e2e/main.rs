@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // clippy knows only functions marked as tests to be tests
 
 mod apk;
+mod apk_distroless;
+mod azure_distroless;
 mod chiseled;
 mod contents;
 mod damaged_cache;
 mod distroless;
+mod end_of_life;
 mod faithful;
 mod hermetic;
 mod hostile_images;

@@ -1,0 +1,330 @@
+//! Azure Linux distroless: the real program on synthetic images that have two lists instead of a database, and neither tool nor
+//! shell; repositories made by the real rpmbuild, rpmsign and createrepo_c. Judged by syft and by the real rpm's own queries.
+
+use crate::world::{Done, World};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use testkit::apt_repository::Served;
+use testkit::command::argv;
+use testkit::image::Layout;
+use testkit::image_reader::ImageReader;
+use testkit::rpm::{self, Family, Repo, Repositories, Setup, scenario};
+use testkit::{probe, skip, syft};
+
+const TAG: &str = "v1";
+const PATCHED: &str = "v1-patched";
+const FAMILY: Family = Family::AzureLinuxDistroless;
+const LISTS: [&str; 2] =
+    ["var/lib/rpmmanifest/container-manifest-1", "var/lib/rpmmanifest/container-manifest-2"];
+
+fn needs() -> Result<(), String> {
+    probe::first_reason([rpm::needs(), probe::programs(&["tar", "syft"])])
+}
+
+/// An image, its repositories, and a place to run.
+struct Subject {
+    world: World,
+    served: Served,
+    layout: Layout,
+}
+
+struct Ran {
+    code: Option<i32>,
+    stderr: String,
+    document: Value,
+}
+
+impl Subject {
+    fn new() -> Subject {
+        Subject::with(|setup| setup)
+    }
+
+    /// The image with more in it, or other repositories.
+    fn with(change: impl FnOnce(Setup) -> Setup) -> Subject {
+        Subject::over(&Repositories::of(FAMILY.series()).unwrap().folder(), change)
+    }
+
+    /// With repositories served from a folder.
+    fn over(folder: &Path, change: impl FnOnce(Setup) -> Setup) -> Subject {
+        let world = World::new();
+        let served = Served::start(folder).unwrap();
+        let layout = Layout::create(&world.path("layout")).unwrap();
+        change(Setup::new(FAMILY, &served.url())).add(&layout, TAG).unwrap();
+        Subject { world, served, layout }
+    }
+
+    fn report(&self, wanted: &[(&str, &str)]) -> PathBuf {
+        let finding = |(package, fixed): &(&str, &str)| {
+            json!({
+                "VulnerabilityID": format!("CVE-2026-{package}"), "PkgName": package, "Severity": "HIGH",
+                "InstalledVersion": "0", "FixedVersion": fixed,
+            })
+        };
+        let findings: Vec<Value> = wanted.iter().map(finding).collect();
+        let document = json!({
+            "SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image",
+            "Metadata": { "OS": { "Family": "azurelinux", "Name": "3.0" } },
+            "Results": [{ "Target": "app", "Class": "os-pkgs", "Type": "azurelinux", "Vulnerabilities": findings }],
+        });
+        let path = self.world.path("report.json");
+        std::fs::write(&path, document.to_string()).unwrap();
+        path
+    }
+
+    fn patch(&self, (from, to): (&str, &str), wanted: Option<&[(&str, &str)]>, more: &[&str]) -> Ran {
+        let (name, host, result) =
+            (self.layout.name(from), self.served.host(), self.world.path("result.json"));
+        let arguments = ["patch", "-i", &name, "-t", to, "--allow-host", &host, "--progress", "plain"];
+        let mut command = self.world.copa(&arguments);
+        command.arg("--result").arg(&result).args(more);
+        wanted.map(|wanted| command.arg("-r").arg(self.report(wanted)));
+        let _ = std::fs::remove_file(&result);
+        let Done { code, stderr, .. } = Done::of(command.output().unwrap());
+        let document =
+            std::fs::read(result).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
+        Ran { code, stderr, document }
+    }
+
+    fn patched(&self, wanted: Option<&[(&str, &str)]>, more: &[&str]) -> Ran {
+        let ran = self.patch((TAG, PATCHED), wanted, more);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(
+            (&ran.document["status"], &ran.document["strategy"]),
+            (&json!("patched"), &json!("unpacked"))
+        );
+        ran
+    }
+
+    /// Patches, which must fail with one error that has these words in it, and without a patched image.
+    fn refused(&self, wanted: &[(&str, &str)], more: &[&str], words: &[&str]) {
+        let ran = self.patch((TAG, PATCHED), Some(wanted), more);
+        assert!(!matches!(ran.code, Some(0) | None), "{words:?}\n{}", ran.stderr);
+        let errors = ran.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "{}", ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{word:?} is not in\n{}", ran.stderr);
+        }
+        assert!(ImageReader::open(self.layout.directory(), PATCHED).is_err(), "no image is written");
+    }
+
+    fn image(&self, tag: &str) -> ImageReader {
+        ImageReader::open(self.layout.directory(), tag).unwrap()
+    }
+
+    /// The content of a file that the whole image shows.
+    fn file(&self, tag: &str, path: &str) -> Option<Vec<u8>> {
+        let plain = path.trim_start_matches('/').as_bytes();
+        let shown = self.image(tag).files(|path| path == plain).unwrap().into_values().next()?;
+        Some(shown.entry.content().unwrap_or_default().to_vec())
+    }
+
+    fn lines(&self, tag: &str, list: &str) -> Vec<String> {
+        String::from_utf8(self.file(tag, list).unwrap()).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Name to `version-release`, by the second list; the first says the same.
+    fn versions(&self, tag: &str) -> BTreeMap<String, String> {
+        let rows = self.lines(tag, LISTS[1]);
+        let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.split('\t').collect()).collect();
+        let mut names: Vec<String> = rows.iter().map(|r| format!("{}-{}.{}", r[0], r[1], r[7])).collect();
+        let mut first = self.lines(tag, LISTS[0]);
+        names.sort();
+        first.sort();
+        assert_eq!(first, names);
+        rows.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect()
+    }
+
+    /// The lists say of a package what the real rpm says of its file, but for the time of installation.
+    fn row_is_that_of(&self, repo: Repo, name: &str, version: &str) {
+        let file =
+            Repositories::of(FAMILY.series()).unwrap().package(repo, name, version, std::env::consts::ARCH);
+        let format = "%{NAME}\\t%{VERSION}-%{RELEASE}\\t%{BUILDTIME}\\t%{BUILDTIME}\\t%{VENDOR}\\t%{EPOCH}\\t%{SIZE}\\t%{ARCH}\\t\
+            %{EPOCHNUM}\\t%{SOURCERPM}";
+        let query = argv("rpm", ["--query", "--package", "--nosignature", "--queryformat", format]);
+        let said = query.arg(&file).text().unwrap();
+        assert!(self.lines(PATCHED, LISTS[1]).contains(&said), "{said}");
+    }
+
+    /// syft sees the packages that the lists have.
+    fn syft_agrees(&self) {
+        let seen = syft::packages_of(self.layout.directory(), PATCHED, "rpm").unwrap();
+        let plain = |version: &str| version.split_once(':').map_or(version, |(_, rest)| rest).to_owned();
+        let seen: BTreeMap<String, String> =
+            seen.into_iter().map(|(name, version)| (name, plain(&version))).collect();
+        assert_eq!(seen, self.versions(PATCHED));
+    }
+
+    /// The digest of the patch layer.
+    fn digest(&self, tag: &str) -> String {
+        self.image(tag).layers().last().unwrap()["digest"].as_str().unwrap().to_owned()
+    }
+}
+
+fn release(version: &str) -> &str {
+    version.split_once(':').map_or(version, |(_, rest)| rest)
+}
+
+fn outcome<'a>(document: &'a Value, package: &str) -> &'a str {
+    let findings = document["findings"].as_array().unwrap();
+    let finding = findings.iter().find(|finding| finding["package"] == package);
+    finding.unwrap_or_else(|| panic!("{package}: {document:#}"))["outcome"].as_str().unwrap()
+}
+
+#[test]
+fn a_report_brings_what_it_names_and_what_that_newly_needs() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Subject::new();
+    let ran = subject.patched(Some(&[(scenario::LIBRARY, scenario::LIBRARY_NEW)]), &[]);
+    assert_eq!(outcome(&ran.document, scenario::LIBRARY), "fixed");
+    let (before, after) = (subject.versions(TAG), subject.versions(PATCHED));
+    assert_eq!(after[scenario::LIBRARY], release(scenario::LIBRARY_NEW));
+    assert_eq!(after[scenario::EXTRA], scenario::EXTRA_NEW);
+    assert_eq!((after.len(), &after[scenario::BUGFIX]), (before.len() + 1, &before[scenario::BUGFIX]));
+    assert!(subject.file(PATCHED, &format!("usr/share/{}/build", scenario::LIBRARY)).is_some());
+    subject.row_is_that_of(Repo::Updates, scenario::LIBRARY, scenario::LIBRARY_NEW);
+    subject.row_is_that_of(Repo::Updates, scenario::EXTRA, scenario::EXTRA_NEW);
+    subject.syft_agrees();
+    // What stays keeps its line, byte for byte and in its place.
+    let others = |tag| {
+        let lines = subject.lines(tag, LISTS[1]).into_iter();
+        lines.filter(|l| !l.starts_with("openssl-")).collect::<Vec<_>>()
+    };
+    assert_eq!(others(TAG), others(PATCHED));
+}
+
+#[test]
+fn without_a_report_everything_is_upgraded_the_same_way_each_time_and_then_nothing_is_left() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Subject::new();
+    subject.patched(None, &[]);
+    let after = subject.versions(PATCHED);
+    assert_eq!(after[scenario::BUGFIX], scenario::BUGFIX_NEW);
+    assert_eq!(after[scenario::LIBRARY], release(scenario::LIBRARY_NEW));
+    subject.syft_agrees();
+    let again = subject.patch((TAG, "twin"), None, &[]);
+    assert_eq!((again.code, subject.digest("twin")), (Some(0), subject.digest(PATCHED)), "{}", again.stderr);
+    let nothing = subject.patch((PATCHED, "again"), None, &["--detailed-exit-code"]);
+    assert_eq!(
+        (nothing.code, &nothing.document["status"]),
+        (Some(20), &json!("up-to-date")),
+        "{}",
+        nothing.stderr
+    );
+}
+
+#[test]
+fn a_patched_image_is_patched_again_into_one_layer() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Subject::new();
+    subject.patched(Some(&[(scenario::BUGFIX, scenario::BUGFIX_NEW)]), &[]);
+    let ran = subject.patch((PATCHED, "more"), Some(&[(scenario::LIBRARY, scenario::LIBRARY_NEW)]), &[]);
+    assert_eq!((ran.code, &ran.document["status"]), (Some(0), &json!("patched")), "{}", ran.stderr);
+    let versions = subject.versions("more");
+    assert_eq!(versions[scenario::BUGFIX], scenario::BUGFIX_NEW);
+    assert_eq!(versions[scenario::LIBRARY], release(scenario::LIBRARY_NEW));
+    assert_eq!(subject.image("more").layers().len(), subject.image(TAG).layers().len() + 1);
+}
+
+#[test]
+fn security_updates_only_are_those_that_advisories_name() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Subject::new();
+    subject.patched(None, &["--security-only"]);
+    let (before, after) = (subject.versions(TAG), subject.versions(PATCHED));
+    assert_eq!(after[scenario::LIBRARY], release(scenario::LIBRARY_NEW));
+    assert_eq!(after[scenario::BUGFIX], before[scenario::BUGFIX]);
+}
+
+#[test]
+fn an_excluded_package_stays() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = Subject::new();
+    subject.patched(None, &["--exclude", scenario::LIBRARY]);
+    let (before, after) = (subject.versions(TAG), subject.versions(PATCHED));
+    assert_eq!(after[scenario::LIBRARY], before[scenario::LIBRARY]);
+    assert_eq!(after[scenario::BUGFIX], scenario::BUGFIX_NEW);
+}
+
+#[test]
+fn an_edited_configuration_file_stays_and_another_is_replaced() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let (config, wanted) = (&scenario::SETTINGS_CONFIG[1..], [(scenario::SETTINGS, scenario::NEW)]);
+    let edited = Subject::with(|setup| setup.file(config, "edited\n"));
+    let ran = edited.patched(Some(&wanted), &[]);
+    assert_eq!(edited.file(PATCHED, config).unwrap(), b"edited\n");
+    let warned = |ran: &Ran| ran.stderr.contains("configuration files stay as the image has them");
+    assert!(warned(&ran), "{}", ran.stderr);
+    let plain = Subject::new();
+    let ran = plain.patched(Some(&wanted), &[]);
+    assert_eq!(plain.file(PATCHED, config).unwrap(), b"setting = 2\n");
+    assert!(!warned(&ran) && !ran.stderr.contains("installed versions"), "{}", ran.stderr);
+}
+
+#[test]
+fn without_the_installed_versions_in_the_repositories_what_is_not_known_stays() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let config = &scenario::SETTINGS_CONFIG[1..];
+    let subject = Subject::with(|setup| setup.repositories(&[Repo::Updates]));
+    let ran = subject.patched(Some(&[(scenario::SETTINGS, scenario::NEW)]), &[]);
+    assert_eq!(subject.file(PATCHED, config).unwrap(), b"setting = 1\n");
+    for note in
+        ["configuration files stay as the image has them", "tells which files the installed versions have"]
+    {
+        assert!(ran.stderr.contains(note), "{}", ran.stderr);
+    }
+    subject.syft_agrees();
+}
+
+#[test]
+fn what_is_not_signed_as_it_must_be_is_refused() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    // The repositories, with one package of `updates` replaced or the key of the image another.
+    let repositories = Repositories::of(FAMILY.series()).unwrap();
+    let stranger = Subject::with(|setup| setup.file(&rpm::KEY_PATH[1..], "no key\n"));
+    let wanted = [(scenario::BUGFIX, scenario::BUGFIX_NEW)];
+    stranger.refused(&wanted, &[], &["no key that is understood"]);
+    let copy = tempfile::tempdir().unwrap();
+    let folder = copy.path().join("repositories");
+    argv("cp", ["--archive"]).arg(repositories.folder()).arg(&folder).stdout().unwrap();
+    let package = format!("{}-{}.{}.rpm", scenario::BUGFIX, scenario::BUGFIX_NEW, std::env::consts::ARCH);
+    let at = folder.join("updates").join(&package);
+    let mut bytes = std::fs::read(&at).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&at, &bytes).unwrap();
+    Subject::over(&folder, |setup| setup).refused(
+        &wanted,
+        &[],
+        &[scenario::BUGFIX, "not what its index promises"],
+    );
+    // The index is of what it is now; what its header says is not.
+    std::fs::remove_dir_all(folder.join("updates/repodata")).unwrap();
+    argv("createrepo_c", ["--quiet", "--checksum", "sha256"]).arg(folder.join("updates")).stdout().unwrap();
+    Subject::over(&folder, |setup| setup).refused(
+        &wanted,
+        &[],
+        &[scenario::BUGFIX, "not what its header says"],
+    );
+    std::fs::copy(repositories.folder().join("updates").join(&package), &at).unwrap();
+    argv("rpmsign", ["--delsign"]).arg(&at).stdout().unwrap();
+    argv("createrepo_c", ["--quiet", "--checksum", "sha256"]).arg(folder.join("updates")).stdout().unwrap();
+    Subject::over(&folder, |setup| setup).refused(&wanted, &[], &[scenario::BUGFIX, "not signed"]);
+    let forged = Subject::with(|setup| setup.repositories(&[Repo::Base, Repo::Updates, Repo::Forged]));
+    forged.refused(&wanted, &[], &["forged", "unknown key"]);
+}
