@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::{
-    apt,
+    apk, apt,
     inflate::{Inflate, Packing},
     openpgp::{Clearsigned, Keyring, Signed, verify},
     section::testing::section,
@@ -202,4 +202,60 @@ fn bombs_stop() {
     assert!(error.to_string().contains("more than 524288 bytes"), "{error}");
     let mut stream = Inflate::new(&small[..], Packing::Zstd, 1 << 20).unwrap();
     assert_eq!(std::io::copy(&mut stream, &mut std::io::sink()).unwrap(), 1 << 20);
+}
+
+#[test]
+fn indexes_packages_and_keys_of_apk() {
+    if let Err(reason) = testkit::apk::needs() {
+        testkit::skip!("{reason}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let spec = testkit::apk::ApkSpec::new("a", "1-r0").file("/usr/a", "content").field("depend", "b>=1");
+    let repository = testkit::apk::ApkRepository::build(dir.path(), "x86_64", &[spec]).unwrap();
+    let pem = repository.key().unwrap();
+    let keys = [(format!("/etc/apk/keys/{}", repository.key_name()), pem.clone())].into();
+    let index = std::fs::read(dir.path().join("x86_64/APKINDEX.tar.gz")).unwrap();
+    let original = apk::testing::signed(&index, &keys).unwrap();
+    rounds(&index, |bytes| {
+        if let Some(signed) = apk::testing::signed(bytes, &keys) {
+            assert_eq!(signed, original, "what counts as signed is what was signed");
+        }
+    });
+    let mut good = 0;
+    rounds(&pem, |bytes| good += usize::from(apk::testing::key(bytes)));
+    assert!(good > 0, "the seed itself");
+    let list = b"C:Q1aaaa\nP:a\nV:1-r0\nA:x86_64\nS:1\nD:b>=1 !c so:x\np:so:a.so.1=1 cmd:a\nt:1\nk:1\n\nP:b\nV:2-r0\n\n";
+    rounds(list, apk::testing::list);
+    rounds(b"# x\npkgname = a\npkgver = 1\ndatahash = 00\nreplaces = b<2\n", apk::testing::information);
+    packages_of_apk(&std::fs::read(repository.file("a", "1-r0")).unwrap());
+}
+
+/// Whatever opens as the package that was chosen has the files of that package.
+fn packages_of_apk(seed: &[u8]) {
+    let checksum = apk::testing::checksum(&section(seed)).unwrap();
+    let chosen = crate::Chosen {
+        name: "a".parse().unwrap(),
+        version: "1-r0".into(),
+        architecture: "x86_64".into(),
+        urls: vec![],
+        format: crate::Format::Apk,
+        size: seed.len() as u64,
+        digest: oci::Digest::of(seed),
+        why: crate::Why::Asked,
+        record: [("C".to_owned(), checksum)].into(),
+    };
+    let mut opened = 0;
+    rounds(seed, |bytes| {
+        let Ok(package) = apk::open(&section(bytes), &chosen, "a") else { return };
+        opened += 1;
+        let mut names = Vec::new();
+        let visit = &mut |entry: layer::Entry, content: Option<&mut dyn Read>| {
+            content.map(|content| content.read_to_end(&mut Vec::new()).unwrap());
+            names.push(entry.path.to_string());
+            Ok(())
+        };
+        package.entries(visit).unwrap();
+        assert_eq!(names, ["/usr", "/usr/a"]);
+    });
+    assert!(opened > 0, "the seed itself");
 }
