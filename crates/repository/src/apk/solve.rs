@@ -15,6 +15,8 @@ use std::{
 
 /// Problems looked at in one search. Real ones have some hundreds.
 const STEPS_MAX: usize = 20_000;
+/// Packages set in all states together that a search may come back to, some 200 bytes each.
+const HELD_MAX: usize = 1_000_000;
 
 /// The world, in errors.
 const WORLD: &str = "/etc/apk/world";
@@ -50,6 +52,11 @@ impl Solver<'_> {
         let mut dead: Option<Dead> = None;
         for _ in 0..STEPS_MAX {
             let Some((cause, problem)) = state.problem(self.ground) else { return Ok(state.into_set()) };
+            let held: usize = ahead.iter().map(|(state, ..)| state.size()).sum();
+            if held > HELD_MAX {
+                dead = None;
+                break;
+            }
             let choices = self.choices(&state, &problem);
             if choices.is_empty() && dead.is_none() {
                 dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
@@ -170,13 +177,16 @@ fn is_meant(offer: &Offer, name: &str) -> bool {
 fn next(ahead: &mut Vec<Fork>) -> Option<State> {
     loop {
         let (state, by, choices) = ahead.last_mut()?;
-        match choices.next() {
-            Some(offer) if state.size() < PACKAGES_MAX => {
-                let mut next = state.clone();
-                next.set(offer, Some(by.clone()));
-                return Some(next);
-            }
-            _ => drop(ahead.pop()),
-        }
+        let Some(offer) = choices.next().filter(|_| state.size() < PACKAGES_MAX) else {
+            drop(ahead.pop());
+            continue;
+        };
+        // With the last choice there is nothing to come back to.
+        let (mut next, by) = match choices.len() {
+            0 => ahead.pop().map(|(state, by, _)| (state, by))?,
+            _ => (state.clone(), by.clone()),
+        };
+        next.set(offer, Some(by));
+        return Some(next);
     }
 }
