@@ -10,6 +10,9 @@ const CONF: &str = "apt.conf";
 /// The name of the certificates there.
 const CERTIFICATES: &str = "ca.pem";
 
+/// The name of the repository configuration there, where it is not the image's own.
+const SOURCES: &str = "sources.list";
+
 /// How apt is told of the settings.
 pub(super) const CONF_OPTION: [&str; 2] = ["-c", "/dev/copa/apt.conf"];
 
@@ -40,11 +43,16 @@ APT::Get::Always-Include-Phased-Updates "true";
 Update-Manager::Always-Include-Phased-Updates "true";
 "##;
 
-/// The files shown during the run.
-pub(super) fn mounts(settings: &Settings) -> Result<Vec<Mount>, Error> {
+/// The files shown during the run. `sources` are lines that take the place of the image's own repository configuration.
+pub(super) fn mounts(settings: &Settings, sources: Option<&str>) -> Result<Vec<Mount>, Error> {
     let mut text = ALWAYS.to_owned();
     if let Some(url) = &settings.proxy_url {
         text.push_str(&proxy(url)?);
+    }
+    if sources.is_some() {
+        text.push_str(&format!(
+            "Dir::Etc::SourceList \"/dev/copa/{SOURCES}\";\nDir::Etc::SourceParts \"/dev/copa/none\";\n"
+        ));
     }
     let certificates = settings.ca_certificates.clone();
     if certificates.is_some() {
@@ -52,6 +60,7 @@ pub(super) fn mounts(settings: &Settings) -> Result<Vec<Mount>, Error> {
     }
     let mut mounts = vec![Mount { name: CONF.to_owned(), content: text.into_bytes() }];
     mounts.extend(certificates.map(|content| Mount { name: CERTIFICATES.to_owned(), content }));
+    mounts.extend(sources.map(|lines| Mount { name: SOURCES.to_owned(), content: lines.into() }));
     Ok(mounts)
 }
 
@@ -76,7 +85,7 @@ mod tests {
     #[test]
     fn proxy_and_certificates_are_named_where_given() {
         let text = |settings: &Settings| {
-            let mounts = mounts(settings).unwrap();
+            let mounts = mounts(settings, None).unwrap();
             (String::from_utf8(mounts[0].content.clone()).unwrap(), mounts.len())
         };
         let (plain, count) = text(&Settings::default());
@@ -91,6 +100,18 @@ mod tests {
         assert!(given.contains("Acquire::http::Proxy \"http://127.0.0.1:3128\";\n"));
         assert!(given.contains("Acquire::https::CAInfo \"/dev/copa/ca.pem\";\n") && count == 2);
         assert!(proxy("http://x\";\nAPT::Pre-Invoke \"y").is_err());
+    }
+
+    #[test]
+    fn other_sources_take_the_place_of_all_of_the_images() {
+        let mounts = mounts(&Settings::default(), Some("deb http://a/ b c\n")).unwrap();
+        let text = String::from_utf8_lossy(&mounts[0].content);
+        assert!(text.contains("Dir::Etc::SourceList \"/dev/copa/sources.list\";"), "{text}");
+        assert!(text.contains("Dir::Etc::SourceParts"), "{text}");
+        assert_eq!(
+            (mounts[1].name.as_str(), &mounts[1].content[..]),
+            ("sources.list", &b"deb http://a/ b c\n"[..])
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Debian and its like: the image's own apt and dpkg do the work, or where it has none packages are unpacked by us.
 
 mod apt_conf;
+mod archived;
 mod exclusions;
 mod facts;
 mod judge;
@@ -39,6 +40,10 @@ impl Adapter for Dpkg {
 
     fn recipe(&self, plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Result<Recipe, Error> {
         recipe::recipe(plan, facts, settings)
+    }
+
+    fn notes(&self, facts: &Facts, settings: &Settings) -> Vec<String> {
+        archived::archived(facts, settings).map(|found| archived::note(facts, &found)).into_iter().collect()
     }
 
     fn judge_steps(&self, steps: &[StepResult]) -> Result<(), Error> {

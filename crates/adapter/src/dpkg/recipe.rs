@@ -1,6 +1,8 @@
 //! Plan and facts to steps: refresh, install by name or upgrade all, leave no tool state behind.
 
-use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, UPDATE_TITLE, apt_conf, exclusions::exclusions};
+use super::{
+    APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, UPDATE_TITLE, apt_conf, archived, exclusions::exclusions,
+};
 use crate::{Error, Facts, Settings, Strategy};
 use engine::{Exec, Look, Recipe, Step, When};
 use inventory::{PackageState, dpkg};
@@ -34,11 +36,12 @@ pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<
     if facts.strategy != Strategy::InPlace {
         return Err(Error::State("the image has no package tool that a recipe could run".to_owned()));
     }
+    let archive = archived::archived(facts, settings);
     let mut recipe = Recipe {
-        mounts: apt_conf::mounts(settings)?,
+        mounts: apt_conf::mounts(settings, archive.as_ref().map(|found| found.lines.as_str()))?,
         evidence: vec![Look::File { path: STATUS.to_owned(), max_bytes: dpkg::BYTES_MAX as u64 }],
         exclusions: exclusions(),
-        hosts: facts.hosts.clone(),
+        hosts: archive.map_or_else(|| facts.hosts.clone(), |found| found.hosts),
         steps: Vec::new(),
     };
     let own_policy = !facts.present.contains(POLICY_RC_D);

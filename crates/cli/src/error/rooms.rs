@@ -334,8 +334,8 @@ fn fetches_hint(fetches: &[Fetch]) -> Option<String> {
     let gone = |f: &Fetch| f.status == 404 && f.target.ends_with("Release");
     named(&gone).map(|hosts| {
         format!(
-            "{hosts} has no such release any more: it may be out of support, its repositories moved to an archive, which the \
-             image's own sources must name (--allow-archived takes it by itself only for images without a package tool)"
+            "{hosts} has no such release any more: it may be out of support, its repositories moved to an archive; \
+             --allow-archived takes packages of Debian and Ubuntu from there, others need it in the image's own configuration"
         )
     })
 }

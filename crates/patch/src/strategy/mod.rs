@@ -98,6 +98,9 @@ impl Patcher {
         let recipe = adapter
             .recipe(plan, facts, &settings)
             .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
+        for note in adapter.notes(facts, &settings) {
+            self.warn(note, document);
+        }
         let context = self.context();
         let root = &mut subject.root;
         let running = async { root.run(&recipe, &context).await.map_err(|e| self.engine_error(e)) };
@@ -112,6 +115,7 @@ impl Patcher {
             proxy_url: self.engine.proxy_url(),
             ca_certificates: request.settings.ca_certificates.clone(),
             policy: request.policy.clone(),
+            allow_archived: request.repositories.allow_archived,
             now: request.settings.now,
         }
     }

@@ -7,6 +7,7 @@ use super::source::{SignedBy, Source};
 use crate::Error;
 use fetch::client::Url;
 use inventory::OsRelease;
+use std::collections::BTreeSet;
 
 /// Keys that we bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,9 @@ const UBUNTU_PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports/";
 const UBUNTU_ARCHIVE: &str = "http://old-releases.ubuntu.com/ubuntu/";
 
 /// Debian's releases: number, code name, security suite.
-const DEBIAN_RELEASES: [(&str, &str, &str, Kept); 4] = [
+const DEBIAN_RELEASES: [(&str, &str, &str, Kept); 6] = [
+    ("8", "jessie", "jessie/updates", Kept::InArchive),
+    ("9", "stretch", "stretch/updates", Kept::InArchive),
     ("10", "buster", "buster/updates", Kept::InArchive),
     ("11", "bullseye", "bullseye-security", Kept::Up),
     ("12", "bookworm", "bookworm-security", Kept::Up),
@@ -118,6 +121,35 @@ pub(crate) fn sources(
         }
         _ => Err(unknown("the image names none, and only those of Debian and Ubuntu are known")),
     }
+}
+
+/// What the archive of a release's distribution is called in sources.list(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InArchive {
+    /// A line a suite. Their indexes have expired, which these lines allow for them alone; signatures count as ever.
+    pub lines: String,
+    /// The hosts, sorted.
+    pub hosts: Vec<String>,
+}
+
+/// Where the packages of a release are that its distribution has moved to its archive. `None` where it has not, or where the
+/// release is not known.
+pub fn in_archive(os: &OsRelease) -> Option<InArchive> {
+    // Archives have all architectures in one place.
+    let found = match sources(os, "", false) {
+        Err(Error::Archived { .. }) => sources(os, "", true).ok()?,
+        _ => return None,
+    };
+    let uri = |source: &Source| source.uris.first().map(Url::to_string).unwrap_or_default();
+    let line = |source: &Source| {
+        let components = source.components.join(" ");
+        format!("deb [check-valid-until=no] {} {} {components}\n", uri(source), source.suite)
+    };
+    let hosts: BTreeSet<&str> = found.iter().flat_map(|s| &s.uris).filter_map(Url::host_str).collect();
+    Some(InArchive {
+        lines: found.iter().map(line).collect(),
+        hosts: hosts.into_iter().map(str::to_owned).collect(),
+    })
 }
 
 fn debian(codename: &str, security: &str, archived: bool) -> Vec<Source> {
@@ -203,6 +235,22 @@ mod tests {
         );
         for other in [os("debian", "99", None), os("debian", "1", None), os("alpine", "3", None)] {
             assert!(shown(&other, "amd64", true).is_err());
+        }
+    }
+
+    #[test]
+    fn archives_are_lines_for_apt() {
+        let buster = in_archive(&os("debian", "10", None)).unwrap();
+        assert_eq!(buster.hosts, ["archive.debian.org"]);
+        assert_eq!(
+            buster.lines,
+            "deb [check-valid-until=no] http://archive.debian.org/debian/ buster main\n\
+             deb [check-valid-until=no] http://archive.debian.org/debian-security/ buster/updates main\n"
+        );
+        let mantic = in_archive(&os("ubuntu", "23.10", None)).unwrap();
+        assert_eq!((mantic.hosts.len(), mantic.lines.lines().count()), (1, 3));
+        for kept in [os("debian", "13", None), os("debian", "99", None), os("alpine", "3.1", None)] {
+            assert_eq!(in_archive(&kept), None, "{kept:?}");
         }
     }
 

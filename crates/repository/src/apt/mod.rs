@@ -20,6 +20,7 @@ pub(crate) mod testing;
 mod unit;
 mod universe;
 
+pub use defaults::{InArchive, in_archive};
 pub(crate) use resolve::resolve;
 pub use resolve::wanted_files;
 
