@@ -13,6 +13,9 @@ pub const BYTES_MAX: usize = 256 * 1024;
 /// Most repositories taken; apk itself takes fewer.
 const REPOSITORIES_MAX: usize = 1000;
 
+/// Most notes kept.
+const NOTES_MAX: usize = 20;
+
 /// Longest line after variables were put in.
 const LINE_BYTES_MAX: usize = 8192;
 
@@ -72,7 +75,7 @@ impl Repositories {
         for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
             if let Err(why) = self.line(path, line) {
                 let shown = printable(&without_credentials(line));
-                self.notes.push(format!("{}: {why}: {shown}", printable(path)));
+                self.note(format!("{}: {why}: {shown}", printable(path)));
             }
             if self.list.len() > REPOSITORIES_MAX {
                 return Err(Error::Malformed(format!("more than {REPOSITORIES_MAX} repositories")));
@@ -99,6 +102,8 @@ impl Repositories {
             if word.ends_with(".adb") || word.ends_with(".tar.gz") { Layout::Index } else { Layout::V2 };
         let layout = layout.unwrap_or(own);
         let url = self.expand(word)?.trim_end_matches('/').to_owned();
+        // One line may name any number of them, each as long as its variables are; beyond these the file is refused.
+        let words = words.take(REPOSITORIES_MAX + 1);
         let components: Vec<_> = words.map(|word| self.expand(word)).collect::<Result<_, _>>()?;
         if components.is_empty() {
             self.repository(path, Repository { layout, url, tag });
@@ -109,6 +114,12 @@ impl Repositories {
             self.repository(path, Repository { layout, url, tag });
         }
         Ok(())
+    }
+
+    fn note(&mut self, note: String) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note);
+        }
     }
 
     fn set<'a>(&mut self, words: impl Iterator<Item = &'a str>) -> Result<(), &'static str> {
@@ -162,15 +173,16 @@ impl Repositories {
                 Some(host) => drop(self.hosts.insert(host)),
                 None => {
                     let note = format!("{}: \"{}\" has no valid host name", printable(path), shown());
-                    return self.notes.push(note);
+                    return self.note(note);
                 }
             },
             _ if url.starts_with('/') || scheme == "file" || scheme == "test" => {
-                self.notes.push(format!("{}: {} is a local repository", printable(path), shown()));
+                let note = format!("{}: {} is a local repository", printable(path), shown());
+                self.note(note);
             }
             _ => {
                 let note = format!("{}: {} is not fetched over http or https", printable(path), shown());
-                return self.notes.push(note);
+                return self.note(note);
             }
         }
         self.list.push(repository);
@@ -260,5 +272,12 @@ mod tests {
         assert!(all.add("/x", b"\0").is_err() && all.add("/x", b"\xff").is_err());
         let many: String = (0..=REPOSITORIES_MAX).map(|n| format!("http://h.example/{n}\n")).collect();
         assert!(all.add("/x", many.as_bytes()).is_err());
+        let mut wide = Repositories::new("x");
+        let line: String = (0..50_000).map(|n| format!(" c{n}")).collect();
+        assert!(wide.add("/x", format!("http://h.example{line}\n").as_bytes()).is_err());
+        assert!(wide.list.len() <= REPOSITORIES_MAX + 1);
+        let mut noisy = Repositories::new("x");
+        noisy.add("/x", "v3\n".repeat(1000).as_bytes()).unwrap();
+        assert_eq!(noisy.notes.len(), NOTES_MAX);
     }
 }
