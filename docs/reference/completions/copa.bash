@@ -419,7 +419,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__patch)
-            opts="-i -r -s -t -p -w -o -f -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --output --format --debug --cache-dir --help"
+            opts="-i -r -s -t -p -w -o -f -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --output --format --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -493,6 +493,10 @@ _copa() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --eol-api-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -557,7 +561,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__plan)
-            opts="-i -r -s -w -h --image --report --scanner --allow-mismatch --ignore-errors --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --debug --cache-dir --help"
+            opts="-i -r -s -w -h --image --report --scanner --allow-mismatch --ignore-errors --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -612,6 +616,10 @@ _copa() {
                     return 0
                     ;;
                 --tooling-image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --eol-api-url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -48,6 +48,7 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -l ignore-file -d 'Let 
 complete -c copa -n "__fish_copa_using_subcommand patch" -l min-severity -d 'Let findings be that are less severe: low, medium, high, critical' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l repositories -d 'Repository configuration for images without a package tool: a folder with etc/apt, etc/yum.repos.d or etc/apk' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l tooling-image -d 'Image whose package tool works on images that have none [default: the distribution\'s own of the same release]' -r
+complete -c copa -n "__fish_copa_using_subcommand patch" -l eol-api-url -d 'Ask this API, as that of endoflife.date, whether the image\'s release is kept up [default: our own table]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -s w -l working-folder -d 'Folder for temporary files [default: inside the cache]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
@@ -69,6 +70,7 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -l security-only -d 'Ta
 complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-removals -d 'Let fixes take packages away'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l skip-scripts -d 'Unpack packages although scripts of theirs would have to run (images without a package tool)'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-archived -d 'Take packages of releases at their end from the archives, which nobody keeps up'
+complete -c copa -n "__fish_copa_using_subcommand patch" -l exit-on-eol -d 'Fail where the image\'s release is no longer kept up'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l detailed-exit-code -d 'Tell by exit code: 0 all patched, 20 nothing to do, 21 patched but findings remain'
 complete -c copa -n "__fish_copa_using_subcommand patch" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
 complete -c copa -n "__fish_copa_using_subcommand patch" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -82,6 +84,7 @@ complete -c copa -n "__fish_copa_using_subcommand plan" -l ignore-file -d 'Let v
 complete -c copa -n "__fish_copa_using_subcommand plan" -l min-severity -d 'Let findings be that are less severe: low, medium, high, critical' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l repositories -d 'Repository configuration for images without a package tool: a folder with etc/apt, etc/yum.repos.d or etc/apk' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l tooling-image -d 'Image whose package tool works on images that have none [default: the distribution\'s own of the same release]' -r
+complete -c copa -n "__fish_copa_using_subcommand plan" -l eol-api-url -d 'Ask this API, as that of endoflife.date, whether the image\'s release is kept up [default: our own table]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l timeout -d 'Longest time for the whole operation (Go duration: 90s, 10m, 1h30m)' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -s w -l working-folder -d 'Folder for temporary files [default: inside the cache]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
@@ -98,6 +101,7 @@ complete -c copa -n "__fish_copa_using_subcommand plan" -l security-only -d 'Tak
 complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-removals -d 'Let fixes take packages away'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l skip-scripts -d 'Unpack packages although scripts of theirs would have to run (images without a package tool)'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-archived -d 'Take packages of releases at their end from the archives, which nobody keeps up'
+complete -c copa -n "__fish_copa_using_subcommand plan" -l exit-on-eol -d 'Fail where the image\'s release is no longer kept up'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l detailed-exit-code -d 'Tell by exit code: 0 all patched, 20 nothing to do, 21 patched but findings remain'
 complete -c copa -n "__fish_copa_using_subcommand plan" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
 complete -c copa -n "__fish_copa_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'

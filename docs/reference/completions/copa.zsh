@@ -49,6 +49,7 @@ _arguments "${_arguments_options[@]}" : \
 '--min-severity=[Let findings be that are less severe\: low, medium, high, critical]:SEVERITY:_default' \
 '--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
 '--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
+'--eol-api-url=[Ask this API, as that of endoflife.date, whether the image'\''s release is kept up \[default\: our own table\]]:URL:_default' \
 '--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
 '-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
 '--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
@@ -74,6 +75,7 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--allow-removals[Let fixes take packages away]' \
 '--skip-scripts[Unpack packages although scripts of theirs would have to run (images without a package tool)]' \
 '--allow-archived[Take packages of releases at their end from the archives, which nobody keeps up]' \
+'--exit-on-eol[Fail where the image'\''s release is no longer kept up]' \
 '--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
 '--debug[Tell what happens inside; keep temporary files; plain progress]' \
 '-h[Print help (see more with '\''--help'\'')]' \
@@ -95,6 +97,7 @@ _arguments "${_arguments_options[@]}" : \
 '--min-severity=[Let findings be that are less severe\: low, medium, high, critical]:SEVERITY:_default' \
 '--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
 '--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
+'--eol-api-url=[Ask this API, as that of endoflife.date, whether the image'\''s release is kept up \[default\: our own table\]]:URL:_default' \
 '--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
 '-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
 '--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
@@ -112,6 +115,7 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--allow-removals[Let fixes take packages away]' \
 '--skip-scripts[Unpack packages although scripts of theirs would have to run (images without a package tool)]' \
 '--allow-archived[Take packages of releases at their end from the archives, which nobody keeps up]' \
+'--exit-on-eol[Fail where the image'\''s release is no longer kept up]' \
 '--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
 '--debug[Tell what happens inside; keep temporary files; plain progress]' \
 '-h[Print help (see more with '\''--help'\'')]' \
