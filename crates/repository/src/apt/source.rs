@@ -210,7 +210,7 @@ fn signed_by(text: &str) -> Result<SignedBy, String> {
     for word in text.split(|c: char| c == ',' || c.is_ascii_whitespace()).filter(|word| !word.is_empty()) {
         let print = word.trim_end_matches('!');
         match print.bytes().all(|b| b.is_ascii_hexdigit()) && matches!(print.len(), 40 | 64) {
-            true => fingerprints.push(print.to_ascii_uppercase()),
+            true => fingerprints.push(word.to_ascii_uppercase()),
             false if word.starts_with('/') => files.push(word.to_owned()),
             false => {
                 return Err(format!(

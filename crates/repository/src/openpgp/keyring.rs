@@ -15,7 +15,28 @@ const ARMOUR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 /// Keys that are trusted for a repository.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keyring {
-    keys: Vec<SignedPublicKey>,
+    keys: Vec<Trusted>,
+}
+
+/// A key that is trusted, and which of it and its subkeys may sign.
+#[derive(Debug, Clone)]
+pub(super) struct Trusted {
+    pub(super) key: SignedPublicKey,
+    /// Fingerprints; all where there are none.
+    only: Option<Vec<String>>,
+}
+
+impl Trusted {
+    /// Whether the key or subkey of this fingerprint may sign.
+    pub(super) fn admits(&self, fingerprint: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|listed| listed == fingerprint))
+    }
+}
+
+impl From<SignedPublicKey> for Trusted {
+    fn from(key: SignedPublicKey) -> Self {
+        Trusted { key, only: None }
+    }
 }
 
 impl Keyring {
@@ -41,21 +62,31 @@ impl Keyring {
 
     fn add_armoured(&mut self, block: &str) {
         if let Ok((keys, _)) = SignedPublicKey::from_string_many(block) {
-            self.keys.extend(keys.filter_map(Result::ok).take(KEYS_MAX + 1));
+            self.keys.extend(keys.filter_map(Result::ok).take(KEYS_MAX + 1).map(Trusted::from));
         }
     }
 
     fn add_binary(&mut self, bytes: &[u8]) {
         if let Ok(keys) = SignedPublicKey::from_bytes_many(bytes) {
-            self.keys.extend(keys.filter_map(Result::ok).take(KEYS_MAX + 1));
+            self.keys.extend(keys.filter_map(Result::ok).take(KEYS_MAX + 1).map(Trusted::from));
         }
     }
 
-    /// Leaves only keys of which the fingerprint, or that of a subkey, is among those given (upper-case hexadecimal).
+    /// Leaves only what has one of these fingerprints (upper-case hexadecimal), as apt's `Signed-By` means them: a key stands
+    /// for its subkeys too, unless `!` follows; a subkey for itself.
     pub(crate) fn restrict(&mut self, fingerprints: &[String]) {
-        let listed =
-            |details: &dyn KeyDetails| fingerprints.contains(&format!("{:X}", details.fingerprint()));
-        self.keys.retain(|key| listed(&key.primary_key) || key.public_subkeys.iter().any(|s| listed(&s.key)));
+        let listed = |print: &String| fingerprints.iter().any(|f| f.trim_end_matches('!') == print);
+        self.keys.retain_mut(|Trusted { key, only }| {
+            let primary = format!("{:X}", key.fingerprint());
+            if fingerprints.contains(&primary) {
+                return true;
+            }
+            let subkeys = key.public_subkeys.iter().map(|subkey| format!("{:X}", subkey.key.fingerprint()));
+            let admitted: Vec<String> = std::iter::once(primary).chain(subkeys).filter(listed).collect();
+            let any = !admitted.is_empty();
+            *only = Some(admitted);
+            any
+        });
     }
 
     /// Adds all keys of another.
@@ -70,10 +101,10 @@ impl Keyring {
     /// Fingerprints of the primary keys, in upper-case hexadecimal.
     #[cfg(test)]
     pub(crate) fn fingerprints(&self) -> Vec<String> {
-        self.keys.iter().map(|key| format!("{:X}", key.fingerprint())).collect()
+        self.keys.iter().map(|trusted| format!("{:X}", trusted.key.fingerprint())).collect()
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &SignedPublicKey> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Trusted> {
         self.keys.iter()
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a text is signed by one of the keys given.
 
-use super::{Keyring, key::Signer};
+use super::{Keyring, key::Signer, keyring::Trusted};
 use crate::SignatureFault;
 use pgp::{
     composed::{Deserializable, DetachedSignature},
@@ -66,14 +66,17 @@ fn rank(fault: &SignatureFault) -> u8 {
     }
 }
 
-fn judge(
+fn judge<'k>(
     signed: Signed<'_>,
     signature: &Signature,
-    keys: &Keyring,
+    keys: &'k Keyring,
     now: i64,
 ) -> Result<String, SignatureFault> {
     let malformed = |why: &str| Err(SignatureFault::Malformed(why.to_owned()));
-    let signers: Vec<_> = keys.keys().filter_map(|key| Signer::of(key, signature)).collect();
+    let signer = |trusted: &'k Trusted| {
+        Signer::of(&trusted.key, signature).filter(|signer| trusted.admits(&signer.fingerprint()))
+    };
+    let signers: Vec<_> = keys.keys().filter_map(signer).collect();
     if signers.is_empty() {
         return Err(SignatureFault::UnknownKey(maker(signature)));
     }

@@ -268,6 +268,58 @@ async fn of_the_keys_in_a_file_only_the_listed_ones_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subkey_that_is_listed_stands_for_itself_alone() {
+    let Some(lab) = lab() else { return };
+    let home = tempfile::Builder::new().prefix("gpg").tempdir().unwrap();
+    fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let time = format!("--faked-system-time={}!", NOW - 86_400);
+    let folder = home.path().display().to_string();
+    let gpg = |words: &[&str]| {
+        let always = ["--homedir", &folder, "--batch", "--yes", "--quiet", "--passphrase", "", &time];
+        words.iter().fold(argv("gpg", always), |gpg, word| gpg.arg(word))
+    };
+    gpg(&["--quick-generate-key", "Copa <c@example.invalid>", "ed25519", "sign", "never"]).stdout().unwrap();
+    let prints = || {
+        let listed = gpg(&["--list-keys", "--with-colons"]).text().unwrap();
+        let prints = listed.lines().filter_map(|l| l.strip_prefix("fpr:"));
+        prints.map(|print| print.trim_matches(':').to_owned()).collect::<Vec<_>>()
+    };
+    let primary = prints().remove(0);
+    gpg(&["--quick-add-key", &primary, "ed25519", "sign", "never"]).stdout().unwrap();
+    let sub = prints().remove(1);
+    let key = gpg(&["--export"]).stdout().unwrap();
+    let suite = lab.repository.folder().join("dists/copa");
+    for (by, listed, good) in [
+        (&primary, primary.clone(), true),
+        (&primary, format!("{primary}!"), true),
+        (&primary, sub.clone(), false),
+        (&sub, primary.clone(), true),
+        (&sub, format!("{primary}!"), false),
+        (&sub, sub.clone(), true),
+        (&sub, format!("{sub}!"), true),
+    ] {
+        let user = format!("{by}!");
+        let sign = gpg(&["--local-user", &user, "--output"]).arg(suite.join("InRelease"));
+        sign.arg("--clear-sign").arg(suite.join("Release")).stdout().unwrap();
+        let mut request = lab.request(&["copa-a 1"], Wanted::All);
+        let line = format!("deb [signed-by=/keys/copa.gpg,{listed}] {} copa main\n", lab.served.url());
+        request.files.insert("/etc/apt/sources.list".into(), line.into());
+        request.files.insert("/keys/copa.gpg".into(), key.clone());
+        match lab.resolve(&request).await {
+            Ok(resolution) => {
+                assert!(good, "{by} {listed}");
+                assert_eq!(resolution.indexes[0].signed_by.as_ref(), Some(by));
+            }
+            Err(Error::Signature { fault: SignatureFault::UnknownKey(_), .. }) => {
+                assert!(!good, "{by} {listed}")
+            }
+            Err(error) => panic!("{by} {listed}: {error}"),
+        }
+    }
+    let _ = argv("gpgconf", ["--homedir", &folder, "--kill", "all"]).output();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_suite_is_not_passed_off_for_this_one() {
     let Some(lab) = lab() else { return };
     let dists = lab.repository.folder().join("dists");
