@@ -2,6 +2,7 @@
 
 use super::{Database, Installed, Kind, packages};
 use crate::{Error, Package};
+use std::collections::BTreeSet;
 
 /// The folders of rpm's database: the one it had for long, and the one that Fedora, SUSE and images of ostree have moved it to,
 /// to which the first is often a link.
@@ -106,7 +107,8 @@ fn same(first: &[Package], second: &[Package]) -> bool {
 
 fn disagreement(first: &str, one: &Installed, second: &str, two: &Installed) -> Error {
     let only = |of: &Installed, other: &Installed| {
-        let missing = of.packages.iter().find(|p| other.packages.iter().all(|o| key(o) != key(p)));
+        let others: BTreeSet<_> = other.packages.iter().map(key).collect();
+        let missing = of.packages.iter().find(|p| !others.contains(&key(p)));
         missing.map(|p| format!("{}-{}.{}", p.name, p.version, p.architecture))
     };
     let shown = match (only(one, two), only(two, one)) {
