@@ -78,7 +78,10 @@ impl Dialer {
     async fn plain(&self, target: &Target) -> Result<Line, Stop> {
         let trust = self.admit(target, Scheme::Http)?;
         match self.plain_proxy(target) {
-            Some(proxy) => Ok(Line { stream: to_proxy(proxy).await?, proxied: true }),
+            Some(proxy) => {
+                beyond(target, trust).await?;
+                Ok(Line { stream: to_proxy(proxy).await?, proxied: true })
+            }
             None => Ok(Line { stream: direct(target, trust).await?, proxied: false }),
         }
     }
@@ -88,10 +91,25 @@ impl Dialer {
         let trust = self.admit(target, Scheme::Tunnel)?;
         match self.upstream.for_tunnel(target) {
             // The proxy looks the name up; where it then connects to is its operator's to say.
-            Some(proxy) => through(to_proxy(proxy).await?, proxy, target).await,
+            Some(proxy) => {
+                beyond(target, trust).await?;
+                through(to_proxy(proxy).await?, proxy, target).await
+            }
             None => Ok(BufReader::new(direct(target, trust).await?)),
         }
     }
+}
+
+/// Whether an upstream proxy may be asked for a target. One that only a list of mirrors can have named must be public, and
+/// the proxy may stand where private addresses are near: what is known here to have one, or has no domain, is refused. A name
+/// that cannot be looked up here, as behind many proxies, is left to the proxy.
+async fn beyond(target: &Target, trust: Trust) -> Result<(), Stop> {
+    let (Trust::Mirrors, Host::Name(name)) = (trust, &target.host) else { return Ok(()) };
+    if !name.trim_end_matches('.').contains('.') {
+        return Err(Refusal::NotListed { host: name.clone() }.into());
+    }
+    let found = look_up(name, target.port).await.unwrap_or_default();
+    Ok(found.iter().try_for_each(|address| reachable(target, address.ip(), trust))?)
 }
 
 async fn direct(target: &Target, trust: Trust) -> Result<TcpStream, Stop> {
@@ -303,6 +321,23 @@ mod tests {
             assert_eq!(usable(&target, at(found), IMAGE), Ok(at(left)));
         }
         assert_eq!(usable(&target, at(&["127.0.0.1"]), Trust::Operator), Ok(at(&["127.0.0.1"])));
+    }
+
+    #[tokio::test]
+    async fn no_proxy_is_asked_for_mirrors_that_are_private() {
+        for (name, trust, asked) in [
+            ("10.0.0.9", Trust::Mirrors, false),
+            ("127.0.0.1", Trust::Mirrors, false),
+            ("intranet", Trust::Mirrors, false),
+            ("localhost.", Trust::Mirrors, false),
+            ("nowhere.invalid", Trust::Mirrors, true),
+            ("203.0.113.7", Trust::Mirrors, true),
+            ("10.0.0.9", IMAGE, true),
+            ("intranet", Trust::Operator, true),
+        ] {
+            let target = Target { host: Host::Name(name.into()), port: 443 };
+            assert_eq!(beyond(&target, trust).await.is_ok(), asked, "{name} {trust:?}");
+        }
     }
 
     #[test]
