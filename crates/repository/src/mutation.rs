@@ -51,7 +51,7 @@ fn changed(seed: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     bytes
 }
 
-fn rounds(seed: &[u8], mut read: impl FnMut(&[u8])) {
+pub(crate) fn rounds(seed: &[u8], mut read: impl FnMut(&[u8])) {
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     read(seed);
     for _ in 0..ROUNDS {

@@ -6,6 +6,8 @@ mod chain;
 mod cpio;
 mod defaults;
 mod keys;
+#[cfg(test)]
+mod mutation;
 pub(crate) mod open;
 pub(crate) mod payload;
 mod primary;
@@ -22,14 +24,6 @@ mod xml;
 pub use crate::apt::Wanted;
 pub use replaced::Provenance;
 pub(crate) use resolve::resolve;
-
-#[cfg(test)]
-pub(crate) mod testing {
-    pub(crate) use super::{
-        advisories::Advisories, capabilities::attribute, cpio::Reader, primary::units, relation::details,
-        repomd::Repomd,
-    };
-}
 
 use inventory::rpm::repositories::Configuration;
 use std::collections::{BTreeMap, BTreeSet};

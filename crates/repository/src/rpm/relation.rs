@@ -135,7 +135,9 @@ pub(crate) fn details(record: &str) -> Result<Details, String> {
                             _ => None,
                         };
                         let relation = relation(&element)?;
-                        to.map(|to| to.push(relation));
+                        if let Some(to) = to {
+                            to.push(relation);
+                        }
                     }
                     _ => {}
                 }
