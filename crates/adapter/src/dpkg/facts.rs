@@ -1,6 +1,6 @@
 //! What must be known of a Debian image before it is patched, and what rules it out.
 
-use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, STATUS_FOLDER};
+use super::{APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, STATUS_FOLDER, pins};
 use crate::{Error, Facts, Strategy, derivative_note};
 use engine::{Evidence, Look};
 use inventory::{
@@ -20,8 +20,8 @@ const SOURCES_FILES_MAX: usize = 256;
 
 /// Keys and choices that only matter where packages are resolved by us.
 const KEY_FOLDERS: [&str; 4] =
-    ["/etc/apt/trusted.gpg.d", "/etc/apt/keyrings", "/usr/share/keyrings", "/etc/apt/preferences.d"];
-const KEY_FILES: [&str; 3] = ["/etc/apt/trusted.gpg", "/etc/apt/preferences", "/etc/apt/apt.conf"];
+    ["/etc/apt/trusted.gpg.d", "/etc/apt/keyrings", "/usr/share/keyrings", pins::PREFERENCES_FOLDER];
+const KEY_FILES: [&str; 3] = ["/etc/apt/trusted.gpg", pins::PREFERENCES, "/etc/apt/apt.conf"];
 
 /// Largest record of one package without dpkg: a list of sums of a package with many files.
 const RECORD_BYTES_MAX: u64 = 8 << 20;
@@ -68,13 +68,14 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
     let present = [APT_GET, APT_MARK, DPKG, POLICY_RC_D];
     let present: BTreeSet<_> =
         present.into_iter().filter(|path| evidence.contains_key(*path)).map(str::to_owned).collect();
-    let (status, database) = installed(evidence)?;
+    let (mut status, database) = installed(evidence)?;
     if status.packages.is_empty() {
         return Err(Error::database(database, "no installed package in it"));
     }
     let tools = database == STATUS && [APT_GET, DPKG].iter().all(|tool| present.contains(*tool));
     let strategy = if tools { Strategy::InPlace } else { Strategy::Unpacked };
     reject_half_installed(&status.packages)?;
+    pins::hold(evidence, &mut status.packages);
     let sources = sources(evidence)?;
     let mut notes = status.notes;
     notes.extend(unfinished_note(&status.packages));

@@ -5,6 +5,7 @@ mod archived;
 mod exclusions;
 mod facts;
 mod judge;
+mod pins;
 mod recipe;
 mod unpacked;
 

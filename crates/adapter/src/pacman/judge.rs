@@ -99,7 +99,7 @@ mod tests {
         }
         let failed = output("upgrading openssl...\n");
         let error = steps(&[step("Upgrading 1 package", &failed)]).unwrap_err().to_string();
-        assert_eq!(error, "a package's script failed (upgrading openssl...)");
+        assert_eq!(error, "Upgrading 1 package: a package's script failed (upgrading openssl...)");
     }
 
     #[test]
