@@ -102,11 +102,6 @@ pub trait Family: Sync {
     /// What the distribution's own tools have to say against these packages; edited files of configuration are not amiss.
     fn amiss(&self, seen: &Seen, packages: &[&str]) -> Vec<String>;
 
-    /// The outcome of a finding on the package that is held.
-    fn held_outcome(&self) -> &'static str {
-        "held"
-    }
-
     /// What syft calls its packages; none where it cannot read them.
     fn syft(&self) -> Option<&'static str>;
 }

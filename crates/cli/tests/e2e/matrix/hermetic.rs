@@ -11,7 +11,9 @@ use testkit::chiseled::Record;
 use testkit::command::argv;
 use testkit::debian_root;
 use testkit::distroless::hermetic::{Form, Hermetic, Options};
-use testkit::distroless::scenario::{self, ADDED, CONFFILE, CONFIGURED, HARMLESS, LIBRARY, NEW, OLD, PINNED};
+use testkit::distroless::scenario::{
+    self, ADDED, CONFFILE, CONFIGURED, HARMLESS, LIBRARY, NEW, OLD, PINNED, PREFERENCES,
+};
 use testkit::image_reader::ImageReader;
 use testkit::tar::Entry;
 use testkit::{dpkg, probe};
@@ -31,12 +33,13 @@ impl Unpacked {
         }
     }
 
-    /// The file that holds [`PINNED`]; chisel's manifest has no word for it.
-    fn hold(&self) -> Option<Entry> {
+    /// The file that holds [`PINNED`].
+    fn hold(&self) -> Entry {
         let path = match self {
             Unpacked::Distroless => format!("var/lib/dpkg/status.d/{PINNED}"),
             Unpacked::Chiseled => "var/lib/dpkg/status".to_owned(),
-            Unpacked::ChiseledManifest => return None,
+            // Chisel's manifest has no word for it.
+            Unpacked::ChiseledManifest => return Entry::file("etc/apt/preferences.d/pinned", PREFERENCES),
         };
         let plain = Hermetic::new(&Options { form: self.form(), ..Options::default() }).unwrap();
         let image = ImageReader::open(plain.layout.directory(), debian_root::TAG).unwrap();
@@ -46,7 +49,7 @@ impl Unpacked {
             Unpacked::Distroless => text.replacen('\n', "\nStatus: install ok installed\n", 1),
             _ => text,
         };
-        Some(Entry::file(&path, on_hold(&text, PINNED)))
+        Entry::file(&path, on_hold(&text, PINNED))
     }
 }
 
@@ -56,7 +59,7 @@ impl Family for Unpacked {
             Unpacked::Distroless => ("Debian distroless", "`hold` in its record below `status.d`"),
             Unpacked::Chiseled => ("Ubuntu chiseled, dpkg's status", "`hold` in dpkg's status"),
             Unpacked::ChiseledManifest => {
-                ("Ubuntu chiseled, chisel's manifest", "nothing in the image: `--exclude`")
+                ("Ubuntu chiseled, chisel's manifest", "a pin in `/etc/apt/preferences.d`")
             }
         };
         Label { name, strategy: "unpacked", tool: "none", held_by }
@@ -90,7 +93,7 @@ impl Family for Unpacked {
 
     fn make(&self, _: &World, stage: Stage) -> Made {
         let added = match stage {
-            Stage::Held => self.hold().into_iter().collect(),
+            Stage::Held => vec![self.hold()],
             Stage::Edited => vec![Entry::file(CONFFILE.trim_start_matches('/'), EDITED)],
             _ => Vec::new(),
         };
@@ -102,11 +105,12 @@ impl Family for Unpacked {
             made.repository.publish(&release).unwrap();
         }
         made.layout.tag(TAG, &made.layout.descriptor(debian_root::TAG).unwrap()).unwrap();
-        let more = match (stage, self) {
-            (Stage::Held, Unpacked::ChiseledManifest) => vec!["--exclude".to_owned(), PINNED.to_owned()],
-            _ => Vec::new(),
-        };
-        Made { layout: made.layout.clone(), host: made.served.host(), more, _kept: Box::new(made) }
+        Made {
+            layout: made.layout.clone(),
+            host: made.served.host(),
+            more: Vec::new(),
+            _kept: Box::new(made),
+        }
     }
 
     fn installed(&self, seen: &Seen) -> BTreeSet<Installed> {
@@ -126,10 +130,6 @@ impl Family for Unpacked {
             }
             Unpacked::ChiseledManifest => Vec::new(),
         }
-    }
-
-    fn held_outcome(&self) -> &'static str {
-        if let Unpacked::ChiseledManifest = self { "excluded" } else { "held" }
     }
 
     fn syft(&self) -> Option<&'static str> {

@@ -1,6 +1,7 @@
 //! One image of a family: the program run on it, and everything that must hold after any run.
 
 use super::family::{Family, Installed, Made, Package, Stage, TAG};
+use crate::hermetic::nothing_was_run;
 use crate::main_job::counters_hold;
 use crate::world::{Done, World, mounts_below, published_schema};
 use serde_json::{Value, json};
@@ -93,7 +94,7 @@ impl<'a> Subject<'a> {
         let ran = self.run((from, to), fixes.as_deref(), more);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert_eq!(ran.document["status"], "patched", "{}\n{:#}", ran.stderr, ran.document);
-        assert_eq!(ran.document["strategy"], self.family.label().strategy);
+        self.strategy_is_right(&ran.document);
         counters_hold(&ran.document);
         self.layers_are_right(to);
         self.told_is_seen(&ran, (from, to));
@@ -112,6 +113,17 @@ impl<'a> Subject<'a> {
             image: ImageReader::open(directory, tag).unwrap(),
             name: format!("{}:{tag}", directory.display()),
             folder: self.world.path(&format!("seen-{tag}")),
+        }
+    }
+
+    /// The strategy is that of the family; a tooling image was used where it says so, and nothing was run where it says that.
+    fn strategy_is_right(&self, document: &Value) {
+        let strategy = self.family.label().strategy;
+        assert_eq!(document["strategy"], strategy);
+        let tooling = document["tooling"]["digest"].as_str().unwrap_or_default();
+        assert_eq!(tooling.starts_with("sha256:"), strategy == "outside", "{tooling}");
+        if strategy == "unpacked" {
+            nothing_was_run(document);
         }
     }
 
