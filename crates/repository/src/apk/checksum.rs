@@ -82,7 +82,7 @@ pub struct Hashing(State);
 
 enum State {
     Sha1(Box<sha1_checked::Sha1>),
-    Sha256(ring::digest::Context),
+    Sha256(Box<ring::digest::Context>),
 }
 
 impl Hashing {
@@ -90,7 +90,7 @@ impl Hashing {
     pub fn new(kind: Kind) -> Hashing {
         Hashing(match kind {
             Kind::Sha1 => State::Sha1(Box::default()),
-            Kind::Sha256 => State::Sha256(ring::digest::Context::new(&ring::digest::SHA256)),
+            Kind::Sha256 => State::Sha256(Box::new(ring::digest::Context::new(&ring::digest::SHA256))),
         })
     }
 

@@ -15,7 +15,7 @@ pub const WORLD: &str = "/etc/apk/world";
 pub const REPOSITORIES: &str = "/etc/apk/repositories";
 
 pub struct Lab {
-    pub dir: TempDir,
+    _dir: TempDir,
     pub repository: ApkRepository,
     pub served: Served,
     pub store: Store,
@@ -29,7 +29,7 @@ impl Lab {
         let repository = ApkRepository::build(&folder, native_architecture(), packages).unwrap();
         let served = repository.serve().unwrap();
         let store = store(&dir.path().join("store"));
-        Lab { repository, served, store, client: client(), dir }
+        Lab { repository, served, store, client: client(), _dir: dir }
     }
 
     pub fn session(&self) -> Session<'_> {

@@ -180,7 +180,7 @@ impl Run<'_, '_, '_> {
         };
         if let Some(there) = there.filter(|_| stays) {
             let same = digest.is_some() && digest == digest_of(self.staged, &there, Hash::Sha1)?;
-            self.placed.kept.extend((!same).then(|| textual));
+            self.placed.kept.extend((!same).then_some(textual));
             self.placed.at.insert(there.path);
         }
         Ok(digest)
