@@ -4,20 +4,11 @@
 use crate::{Facts, Settings, describe};
 use repository::apt::{InArchive, in_archive};
 
-/// Hosts of Debian and Ubuntu that drop a release when it is archived.
-const OFFICIAL: [&str; 8] = [
-    "archive.ubuntu.com",
-    "cdn-fastly.deb.debian.org",
-    "deb.debian.org",
-    "ftp.debian.org",
-    "httpredir.debian.org",
-    "ports.ubuntu.com",
-    "security.debian.org",
-    "security.ubuntu.com",
-];
+/// Where Debian and Ubuntu have their own mirrors, which drop a release when it is archived.
+const OWN: [&str; 2] = [".debian.org", ".ubuntu.com"];
 
-/// Mirrors of countries: `ftp.de.debian.org`, `de.archive.ubuntu.com`.
-const OF_COUNTRIES: [(&str, &str); 2] = [("ftp.", ".debian.org"), ("", ".archive.ubuntu.com")];
+/// Hosts there that drop nothing.
+const KEEPING: [&str; 3] = ["archive.debian.org", "old-releases.ubuntu.com", "snapshot.debian.org"];
 
 /// The archive to take packages from: only where that is allowed, the release is there, and the image's own repositories are
 /// all such that no longer have it.
@@ -28,11 +19,7 @@ pub(super) fn archived(facts: &Facts, settings: &Settings) -> Option<InArchive> 
 
 fn is_official(host: &str) -> bool {
     let host = host.strip_prefix("https://").unwrap_or(host);
-    let country = |(start, end): &(&str, &str)| {
-        let name = host.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-        name.is_some_and(|name| name.len() == 2 && name.bytes().all(|b| b.is_ascii_lowercase()))
-    };
-    OFFICIAL.contains(&host) || OF_COUNTRIES.iter().any(country)
+    OWN.iter().any(|end| host.ends_with(end)) && !KEEPING.contains(&host)
 }
 
 /// Says so.
@@ -57,15 +44,16 @@ mod tests {
 
     #[test]
     fn only_what_is_allowed_and_gone_is_taken_from_the_archive() {
-        let usual = ["deb.debian.org", "security.debian.org"];
+        let usual = ["ftp.debian.org", "security.debian.org"];
         for (version, hosts, allow_archived, expected) in [
             ("10", &usual[..], true, true),
-            ("10", &["https://deb.debian.org", "ftp.de.debian.org"], true, true),
+            ("10", &["https://ftp.debian.org", "ftp.de.debian.org"], true, true),
             ("10", &usual, false, false),
             ("13", &usual, true, false),
-            ("10", &["deb.debian.org", "mirror.example"], true, false),
-            ("10", &["deb.debian.org:8080"], true, false),
-            ("10", &["ftp.evil.example.debian.org"], true, false),
+            ("10", &["ftp.debian.org", "mirror.example"], true, false),
+            ("10", &["ftp.debian.org:8080"], true, false),
+            ("10", &["ftp.debian.org.example"], true, false),
+            ("10", &["ftp.debian.org", "archive.debian.org"], true, false),
             ("10", &[], true, false),
         ] {
             let settings = Settings { allow_archived, ..Settings::default() };
@@ -76,11 +64,11 @@ mod tests {
 
     #[test]
     fn the_note_names_both_places() {
-        let facts = facts("10", &["deb.debian.org"]);
+        let facts = facts("10", &["ftp.debian.org"]);
         let found = archived(&facts, &Settings { allow_archived: true, ..Settings::default() }).unwrap();
         assert_eq!(
             note(&facts, &found),
-            "debian 10 is no longer kept up: packages come from its archive, archive.debian.org, not from deb.debian.org"
+            "debian 10 is no longer kept up: packages come from its archive, archive.debian.org, not from ftp.debian.org"
         );
     }
 }

@@ -1,17 +1,19 @@
 //! Releases that are no longer kept up: told always, an error where that is wanted, by the embedded table or an API.
 
-use crate::hermetic::{Ran, Subject, TAG, needs};
+use crate::hermetic::{Ran, Subject, TAG, needs, text};
 use crate::throwaway::{self, Extra, Throwaway};
 use crate::world::Done;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use testkit::apt_repository::{PackageSpec, Release, scenario as whole};
+use std::{collections::BTreeSet, path::Path, process::Command};
+use testkit::apt_repository::{AptRepository, PackageSpec, Release, SUITE, scenario as whole};
+use testkit::command::argv;
 use testkit::distroless::{
     Repositories,
     hermetic::Options,
     scenario::{self as s, HARMLESS},
 };
 use testkit::fault_registry::{Answer, Fault, FaultRegistry};
+use testkit::image_reader::ImageReader;
 use testkit::skip;
 use testkit::tar::{self, Entry};
 
@@ -188,7 +190,7 @@ fn apt_is_sent_to_the_archive_only_where_that_is_allowed() {
     }
     let os = "ID=debian\nVERSION_ID=10\nVERSION_CODENAME=buster\n";
     let usual =
-        "deb http://deb.debian.org/debian buster main\ndeb http://security.debian.org/ buster/updates main\n";
+        "deb http://ftp.debian.org/debian buster main\ndeb http://security.debian.org/ buster/updates main\n";
     let extra = |sources: &str| Extra {
         layers: vec![tar::write(&[
             Entry::file("etc/os-release", os),
@@ -204,6 +206,7 @@ fn apt_is_sent_to_the_archive_only_where_that_is_allowed() {
         let before = internet.requests().len();
         let mut command = subject.command(&report, more);
         command.env("HTTP_PROXY", internet.url(""));
+        own_cache(&subject, &mut command);
         let ran = subject.finish(command);
         assert_eq!(ran.code, Some(PACKAGES), "{}", ran.stderr);
         let hosts: BTreeSet<String> =
@@ -211,15 +214,62 @@ fn apt_is_sent_to_the_archive_only_where_that_is_allowed() {
         (hosts.into_iter().collect::<Vec<_>>(), ran)
     };
     let (hosts, ran) = asked(&[]);
-    assert_eq!(hosts, ["deb.debian.org", "security.debian.org"], "{}", ran.stderr);
+    assert_eq!(hosts, ["ftp.debian.org", "security.debian.org"], "{}", ran.stderr);
     assert!(ran.stderr.contains("hint") && ran.stderr.contains("--allow-archived"), "{}", ran.stderr);
     let (hosts, ran) = asked(&["--allow-archived"]);
     assert_eq!(hosts, ["archive.debian.org"], "{}", ran.stderr);
     let note =
-        "packages come from its archive, archive.debian.org, not from deb.debian.org, security.debian.org";
+        "packages come from its archive, archive.debian.org, not from ftp.debian.org, security.debian.org";
     assert!(ran.document["notes"].to_string().contains(note), "{:#}", ran.document["notes"]);
     // A mirror of one's own may still have the release: it is asked, and nothing else.
     subject.add(throwaway::TAG, &extra("deb http://mirror.example/debian buster main\n"));
     let (hosts, ran) = asked(&["--allow-archived"]);
     assert_eq!(hosts, ["mirror.example"], "{}", ran.stderr);
+}
+
+/// What is not really from these hosts must not be in the cache that tests share.
+fn own_cache(subject: &Throwaway, command: &mut Command) {
+    command.env("COPA_CACHE_DIR", subject.world.path("cache"));
+}
+
+/// Puts a copy of a repository where a proxy that is asked for an archive finds it: one suite at `dists/<suite>`.
+fn archive(folder: &Path, repository: &AptRepository, at: &str, suite: &str) {
+    let copy = folder.join("http:").join("archive.debian.org").join(at);
+    std::fs::create_dir_all(copy.join("dists")).unwrap();
+    argv("cp", ["-a"]).arg(repository.folder().join("pool")).arg(&copy).stdout().unwrap();
+    let to = copy.join("dists").join(suite);
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+    argv("cp", ["-a"]).arg(repository.folder().join("dists").join(SUITE)).arg(to).stdout().unwrap();
+}
+
+#[test]
+fn apt_patches_from_the_archive_and_the_image_keeps_its_own_configuration() {
+    if let Err(reason) = throwaway::needs() {
+        skip!("{reason}");
+    }
+    let subject = Throwaway::offering(&whole::updates());
+    let expired = Release { valid_until: Some(testkit::tree::EPOCH), ..Release::default() };
+    subject.repository.publish(&expired).unwrap();
+    archive(subject.world.folder.path(), &subject.repository, "debian", "buster");
+    archive(subject.world.folder.path(), &subject.repository, "debian-security", "buster/updates");
+    let key = std::fs::read(subject.repository.key_path()).unwrap();
+    let usual = "deb http://ftp.debian.org/debian buster main\n";
+    let extra = Extra {
+        layers: vec![tar::write(&[
+            Entry::file("etc/os-release", "ID=debian\nVERSION_ID=10\nVERSION_CODENAME=buster\n"),
+            Entry::file("etc/apt/sources.list", usual),
+            Entry::file("etc/apt/trusted.gpg.d/copa.gpg", key),
+        ])],
+        ..Extra::default()
+    };
+    subject.add(throwaway::TAG, &extra);
+    let report = subject.report_of(json!({ "Family": "debian", "Name": "10" }), &[(whole::BASE, whole::NEW)]);
+    let mut command = subject.command(&report, &["--allow-archived"]);
+    command.env("HTTP_PROXY", subject.served.url());
+    own_cache(&subject, &mut command);
+    let ran = subject.finish(command);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.document["summary"], json!({ "fixed": 1 }), "{:#}", ran.document);
+    let image = ImageReader::open(subject.layout.directory(), throwaway::PATCHED).unwrap();
+    assert_eq!(text(&image, "etc/apt/sources.list").as_deref(), Some(usual));
 }
