@@ -13,6 +13,9 @@ const CERTIFICATES: &str = "ca.pem";
 /// The name of the repository configuration there, where it is not the image's own.
 const SOURCES: &str = "sources.list";
 
+/// The name of preferences there, where they are not the image's own alone.
+const PREFERENCES: &str = "preferences";
+
 /// How apt is told of the settings.
 pub(super) const CONF_OPTION: [&str; 2] = ["-c", "/dev/copa/apt.conf"];
 
@@ -43,9 +46,29 @@ APT::Get::Always-Include-Phased-Updates "true";
 Update-Manager::Always-Include-Phased-Updates "true";
 "##;
 
-/// The files shown during the run. `sources` are lines that take the place of the image's own repository configuration.
-pub(super) fn mounts(settings: &Settings, sources: Option<&str>) -> Result<Vec<Mount>, Error> {
+/// What takes the place of files of the image during the run.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    /// Lines of repository configuration.
+    pub sources: Option<String>,
+    /// Preferences.
+    pub preferences: Option<Vec<u8>>,
+}
+
+/// The files shown during the run.
+pub(super) fn mounts(settings: &Settings, replaced: Replaced) -> Result<Vec<Mount>, Error> {
+    let Replaced { sources, preferences } = replaced;
     let mut text = ALWAYS.to_owned();
+    if settings.policy.allow_removals {
+        text.push_str("APT::Get::Remove \"true\";\n");
+    }
+    if settings.policy.security_only {
+        // It would be worth more than the preferences.
+        text.push_str("#clear APT::Default-Release;\n");
+    }
+    if preferences.is_some() {
+        text.push_str(&format!("Dir::Etc::Preferences \"/dev/copa/{PREFERENCES}\";\n"));
+    }
     if let Some(url) = &settings.proxy_url {
         text.push_str(&proxy(url)?);
     }
@@ -61,6 +84,7 @@ pub(super) fn mounts(settings: &Settings, sources: Option<&str>) -> Result<Vec<M
     let mut mounts = vec![Mount { name: CONF.to_owned(), content: text.into_bytes() }];
     mounts.extend(certificates.map(|content| Mount { name: CERTIFICATES.to_owned(), content }));
     mounts.extend(sources.map(|lines| Mount { name: SOURCES.to_owned(), content: lines.into() }));
+    mounts.extend(preferences.map(|content| Mount { name: PREFERENCES.to_owned(), content }));
     Ok(mounts)
 }
 
@@ -85,7 +109,7 @@ mod tests {
     #[test]
     fn proxy_and_certificates_are_named_where_given() {
         let text = |settings: &Settings| {
-            let mounts = mounts(settings, None).unwrap();
+            let mounts = mounts(settings, Replaced::default()).unwrap();
             (String::from_utf8(mounts[0].content.clone()).unwrap(), mounts.len())
         };
         let (plain, count) = text(&Settings::default());
@@ -104,7 +128,8 @@ mod tests {
 
     #[test]
     fn other_sources_take_the_place_of_all_of_the_images() {
-        let mounts = mounts(&Settings::default(), Some("deb http://a/ b c\n")).unwrap();
+        let replaced = Replaced { sources: Some("deb http://a/ b c\n".into()), ..Replaced::default() };
+        let mounts = mounts(&Settings::default(), replaced).unwrap();
         let text = String::from_utf8_lossy(&mounts[0].content);
         assert!(text.contains("Dir::Etc::SourceList \"/dev/copa/sources.list\";"), "{text}");
         assert!(text.contains("Dir::Etc::SourceParts"), "{text}");

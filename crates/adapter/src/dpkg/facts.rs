@@ -91,8 +91,20 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
         present,
         automatic: automatic(evidence)?,
         strategy,
-        files: if strategy == Strategy::Unpacked { evidence.clone() } else { Evidence::new() },
+        files: kept(evidence, strategy),
     })
+}
+
+/// What is needed again: everything where packages are resolved by us, the preferences where apt is told more of them.
+fn kept(evidence: &Evidence, strategy: Strategy) -> Evidence {
+    match strategy {
+        Strategy::Unpacked => evidence.clone(),
+        _ => evidence
+            .get_key_value(pins::PREFERENCES)
+            .map(|(p, b)| (p.clone(), b.clone()))
+            .into_iter()
+            .collect(),
+    }
 }
 
 /// What is installed, and where that is recorded: in dpkg's own file, in one file a package where no dpkg made the image, or in

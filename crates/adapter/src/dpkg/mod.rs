@@ -6,6 +6,7 @@ mod exclusions;
 mod facts;
 mod judge;
 mod pins;
+mod preferences;
 mod recipe;
 mod unpacked;
 

@@ -2,6 +2,7 @@
 
 use super::{
     APT_GET, APT_MARK, DPKG, POLICY_RC_D, STATUS, UPDATE_TITLE, apt_conf, archived, exclusions::exclusions,
+    preferences::preferences,
 };
 use crate::{Error, Facts, Settings, Strategy};
 use engine::{Exec, Look, Recipe, Step, When};
@@ -37,8 +38,12 @@ pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<
         return Err(Error::State("the image has no package tool that a recipe could run".to_owned()));
     }
     let archive = archived::archived(facts, settings);
+    let replaced = apt_conf::Replaced {
+        sources: archive.as_ref().map(|found| found.lines.clone()),
+        preferences: preferences(plan, facts, settings)?,
+    };
     let mut recipe = Recipe {
-        mounts: apt_conf::mounts(settings, archive.as_ref().map(|found| found.lines.as_str()))?,
+        mounts: apt_conf::mounts(settings, replaced)?,
         evidence: vec![Look::File { path: STATUS.to_owned(), max_bytes: dpkg::BYTES_MAX as u64 }],
         exclusions: exclusions(),
         hosts: archive.map_or_else(|| facts.hosts.clone(), |found| found.hosts),
@@ -56,7 +61,7 @@ pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<
         ..exec(UPDATE_TITLE, apt_get(&["update"]))
     }));
     match &plan.scope {
-        Scope::UpdateAll => recipe.steps.push(Step::Exec(upgrade_all())),
+        Scope::UpdateAll => recipe.steps.push(Step::Exec(upgrade_all(settings))),
         Scope::Fixes(fixes) => fix(&mut recipe.steps, fixes, facts, settings)?,
     }
     if own_policy {
@@ -72,10 +77,17 @@ fn finish_interrupted(facts: &Facts) -> Option<Step> {
     unfinished.then(|| Step::Exec(exec("Configuring packages that the image left unconfigured", argv)))
 }
 
-/// New dependencies may come, nothing may go. Held packages stay by themselves.
-fn upgrade_all() -> Exec {
-    let argv = apt_get(&["--yes", "--with-new-pkgs", "upgrade"]);
-    Exec { network: true, ..exec("Upgrading all packages", argv) }
+/// New dependencies may come, nothing may go unless that is allowed. Held packages stay by themselves.
+fn upgrade_all(settings: &Settings) -> Exec {
+    let title = match settings.policy.security_only {
+        true => "Installing all security updates",
+        false => "Upgrading all packages",
+    };
+    let argv = match settings.policy.allow_removals {
+        true => apt_get(&["--yes", "dist-upgrade"]),
+        false => apt_get(&["--yes", "--with-new-pkgs", "upgrade"]),
+    };
+    Exec { network: true, ..exec(title, argv) }
 }
 
 fn fix(steps: &mut Vec<Step>, fixes: &[Fix], facts: &Facts, settings: &Settings) -> Result<(), Error> {

@@ -91,7 +91,7 @@ impl Tool {
     /// the image's configuration wants checked.
     pub fn upgrade(self, order: Upgrade<'_>, settings: &Settings) -> Vec<String> {
         let mut argv = match self.kind {
-            Kind::Zypper => zypper(order),
+            Kind::Zypper => zypper(order, settings.policy.allow_removals),
             _ => self.dnf(order, settings),
         };
         argv.extend(order.names.iter().cloned());
@@ -100,6 +100,9 @@ impl Tool {
 
     fn dnf(self, order: Upgrade<'_>, settings: &Settings) -> Vec<String> {
         let mut argv = [self.program, "-y"].map(str::to_owned).to_vec();
+        // The others only take away what a new package says that it takes the place of.
+        let erases = matches!(self.kind, Kind::Tdnf | Kind::Dnf | Kind::Dnf5);
+        argv.extend((erases && settings.policy.allow_removals).then(|| "--allowerasing".to_owned()));
         if matches!(self.kind, Kind::Tdnf | Kind::Dnf | Kind::Dnf5) {
             argv.push("--refresh".to_owned());
         }
@@ -151,12 +154,13 @@ pub(super) fn zypper_start() -> Vec<String> {
     [ZYPPER.program, "--non-interactive", "--cache-dir", SCRATCH].map(str::to_owned).into()
 }
 
-fn zypper(order: Upgrade<'_>) -> Vec<String> {
+fn zypper(order: Upgrade<'_>, allow_removals: bool) -> Vec<String> {
     let words: &[&str] = match order.security {
         true => &["patch", "--category", "security"],
         false => &["update", "--no-allow-downgrade", "--no-allow-vendor-change"],
     };
     let always = ["--no-recommends", "--auto-agree-with-licenses"];
-    let words = words.iter().chain(&always).map(|word| (*word).to_owned());
+    let forced = if allow_removals && !order.security { &["--force-resolution"][..] } else { &[] };
+    let words = words.iter().chain(&always).chain(forced).map(|word| (*word).to_owned());
     zypper_start().into_iter().chain(words).collect()
 }
