@@ -58,6 +58,8 @@ pub enum Error {
     Packages {
         /// Each offence, one line.
         what: String,
+        /// The one to do something about first.
+        worst: Offence,
     },
     /// What the package tool left is no image to deliver.
     #[error("the package tool left image {name} broken")]
@@ -95,6 +97,19 @@ pub enum Error {
     /// Told to stop.
     #[error("interrupted")]
     Cancelled,
+}
+
+/// What a run did that it must not, or did not that it must; the worst comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Offence {
+    /// Packages were downgraded, or moved although they are held or excluded. Nothing allows that.
+    Changed,
+    /// Packages were removed, which the user may allow.
+    Removed,
+    /// A fix failed.
+    Failed,
+    /// The repositories have no version that is high enough.
+    Behind,
 }
 
 /// A run that failed, with all that was known by then: image, plan, steps, requests, findings.

@@ -21,7 +21,7 @@ mod strategy;
 
 pub use answer::Answer;
 pub use end_of_life::{EndOfLife, LifecycleApi};
-pub use error::{Error, Failed};
+pub use error::{Error, Failed, Offence};
 pub use event::{Event, Phase};
 pub use line::{Patcher, Request, Settings, Target};
 pub use result::ResultDocument;

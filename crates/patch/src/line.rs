@@ -1,7 +1,7 @@
 //! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
 
 use crate::{
-    Answer, EndOfLife, Error, Event, Failed, Phase,
+    Answer, EndOfLife, Error, Event, Failed, Offence, Phase,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
     foreign,
     lineage::{self, Lineage, Origin, PatchFacts},
@@ -140,9 +140,8 @@ impl Patcher {
     /// Reads the image, opens it in the engine, and looks at what it is.
     async fn subject(&self, request: &Request, document: &mut ResultDocument) -> Result<Subject, Error> {
         let source_error = |source| Error::Source { name: request.name.clone(), source };
-        let resolve = async {
-            foreign::image(&*request.source, &request.platform).await.map_err(source_error)
-        };
+        let resolve =
+            async { foreign::image(&*request.source, &request.platform).await.map_err(source_error) };
         let (endpoint::SourceImage { image, annotations, digest, .. }, other_platform) =
             self.timed(Phase::Resolve, document, resolve).await?;
         let origin = lineage::origin(&image);
@@ -211,17 +210,19 @@ impl Patcher {
         let after = self.inventory_after(request, subject, run)?;
         let before = &subject.observed.facts.inventory;
         document.packages = record::packages(&plan::upgrades(before, &after));
-        let settled = plan::settle(plan, before, &after, failed_step(run).as_deref());
+        let mut settled = plan::settle(plan, before, &after, failed_step(run).as_deref());
+        if request.policy.security_only {
+            settled.iter_mut().for_each(unmarked);
+        }
         document.findings = record::findings(&settled);
-        let mut offences: Vec<String> =
-            plan::violations(before, &after, &request.policy).iter().map(ToString::to_string).collect();
+        let violations = plan::violations(before, &after, &request.policy);
+        let mut offences: Vec<_> = violations.iter().map(|v| offence(v, &request.policy)).collect();
         if !request.policy.ignore_errors {
             offences.extend(unmet(&settled));
         }
-        match offences.is_empty() {
-            true => Ok(settled),
-            false => Err(Error::Packages { what: offences.join("\n") }),
-        }
+        let Some(worst) = offences.iter().map(|(kind, _)| *kind).min() else { return Ok(settled) };
+        let lines: Vec<String> = offences.into_iter().map(|(_, line)| line).collect();
+        Err(Error::Packages { what: lines.join("\n"), worst })
     }
 
     /// Makes the layer.
@@ -419,16 +420,32 @@ fn last_line(tail: &str) -> &str {
     tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no output")
 }
 
+fn offence(violation: &plan::Violation, policy: &plan::Policy) -> (Offence, String) {
+    let removed = matches!(violation, plan::Violation::Removed { .. }) && !policy.allow_removals;
+    (if removed { Offence::Removed } else { Offence::Changed }, violation.to_string())
+}
+
+/// Where only security updates are taken, a fix that is not there as one is left out by the policy: whether the repositories have
+/// it unmarked was not asked.
+fn unmarked(settled: &mut Settled) {
+    if let plan::Outcome::RepositoryBehind { reached } = &settled.outcome {
+        let why = format!("no repository marks anything above {reached} as a security update");
+        settled.outcome = plan::Outcome::Excluded { why };
+    }
+}
+
 /// What the plan asked for and did not get, one line each.
-fn unmet(settled: &[Settled]) -> Vec<String> {
+fn unmet(settled: &[Settled]) -> Vec<(Offence, String)> {
     let line = |s: &Settled| {
         let wanted = s.fixed.as_deref().unwrap_or("a fix");
         match &s.outcome {
-            plan::Outcome::RepositoryBehind { reached } => Some(format!(
-                "{}: {} needs {wanted}, the repositories have {reached}",
-                s.vulnerability, s.package
+            plan::Outcome::RepositoryBehind { reached } => Some((
+                Offence::Behind,
+                format!("{}: {} needs {wanted}, the repositories have {reached}", s.vulnerability, s.package),
             )),
-            plan::Outcome::Failed { reason } => Some(format!("{}: {}: {reason}", s.vulnerability, s.package)),
+            plan::Outcome::Failed { reason } => {
+                Some((Offence::Failed, format!("{}: {}: {reason}", s.vulnerability, s.package)))
+            }
             _ => None,
         }
     };

@@ -106,7 +106,7 @@ fn key(package: &Package) -> Key<'_> {
     (package.name.as_str(), package.architecture.as_str(), version)
 }
 
-/// What the run must not have done. Removals may be allowed; what is held or older never is.
+/// What the run must not have done. Removals may be allowed, but not of what is held or excluded; what is older never is.
 pub fn violations(before: &Inventory, after: &Inventory, policy: &Policy) -> Vec<Violation> {
     let held = |package: &PackageName, architecture: &str| {
         before.packages.iter().any(|p| p.held && p.name == *package && p.architecture == architecture)
@@ -115,13 +115,12 @@ pub fn violations(before: &Inventory, after: &Inventory, policy: &Policy) -> Vec
         let Upgrade { package, architecture, from, to } = change;
         let from = from?;
         let held = held(&package, &architecture);
+        let excluded = policy.excludes(package.as_str()).is_some();
         match to {
-            None if policy.allow_removals && !held => None,
+            None if policy.allow_removals && !held && !excluded => None,
             None => Some(Violation::Removed { package, architecture, version: from }),
             Some(to) if held => Some(Violation::HeldChanged { package, from, to }),
-            Some(to) if policy.excludes(package.as_str()).is_some() => {
-                Some(Violation::ExcludedChanged { package, from, to })
-            }
+            Some(to) if excluded => Some(Violation::ExcludedChanged { package, from, to }),
             Some(to) => {
                 let older = below(&to, &from, after.scheme);
                 older.then_some(Violation::Downgraded { package, from, to })

@@ -73,12 +73,7 @@ impl From<patch::Error> for Failure {
             E::Repository(source) => repository(source),
             E::Tooling { source, .. } => tooling(source),
             E::Engine { source, .. } => return Failure::of(Kind::Internal, &error).engine(source),
-            E::Packages { .. } => (
-                Kind::Packages,
-                hint(
-                    "a package repository may lag behind the advisory; --ignore-errors delivers what was reached",
-                ),
-            ),
+            E::Packages { worst, .. } => (Kind::Packages, offence(*worst)),
             E::After { .. } => (Kind::Packages, None),
             // What cannot be packed is what the package tool left, not what the image was.
             E::Layer(source) => match layer(source) {
@@ -91,6 +86,17 @@ impl From<patch::Error> for Failure {
             E::Cancelled => (Kind::Interrupted, None),
         };
         Failure { hint, ..Failure::of(kind, &error) }
+    }
+}
+
+fn offence(worst: patch::Offence) -> Option<String> {
+    match worst {
+        patch::Offence::Changed => None,
+        patch::Offence::Removed => hint("--allow-removals lets fixes take packages away"),
+        patch::Offence::Failed => hint("--ignore-errors delivers what was reached"),
+        patch::Offence::Behind => hint(
+            "a package repository may lag behind the advisory; --ignore-errors delivers what was reached",
+        ),
     }
 }
 
