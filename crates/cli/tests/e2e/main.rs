@@ -19,6 +19,7 @@ mod matrix;
 mod modes;
 mod outcomes;
 mod pacman;
+mod policy;
 mod repatch;
 mod repositories;
 mod rpm;

@@ -17,7 +17,7 @@ pub struct Release {
     pub valid_until: Option<i64>,
     /// How it is signed.
     pub signature: Signature,
-    /// More fields of the head, `NotAutomatic` for one.
+    /// More fields of the head, `NotAutomatic` for one; a `Label` takes the place of the usual one.
     pub fields: Vec<(String, String)>,
 }
 
@@ -57,8 +57,10 @@ pub(super) fn write(
 }
 
 fn head(architecture: &str, release: &Release, listed: &str) -> Result<String, Error> {
+    let named = |name: &str| release.fields.iter().any(|(other, _)| other == name);
+    let label = if named("Label") { "" } else { "Label: copa\n" };
     let mut text = format!(
-        "Origin: copa\nLabel: copa\nSuite: {SUITE}\nCodename: {SUITE}\nDate: {}\n",
+        "Origin: copa\n{label}Suite: {SUITE}\nCodename: {SUITE}\nDate: {}\n",
         http_date(release.date)?
     );
     if let Some(end) = release.valid_until {
