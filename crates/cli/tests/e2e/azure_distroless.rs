@@ -10,6 +10,7 @@ use testkit::command::argv;
 use testkit::image::Layout;
 use testkit::image_reader::ImageReader;
 use testkit::rpm::{self, Family, Repo, Repositories, Setup, scenario};
+use testkit::tar::{Entry, Kind};
 use testkit::{probe, skip, syft};
 
 const TAG: &str = "v1";
@@ -327,4 +328,92 @@ fn what_is_not_signed_as_it_must_be_is_refused() {
     Subject::over(&folder, |setup| setup).refused(&wanted, &[], &[scenario::BUGFIX, "not signed"]);
     let forged = Subject::with(|setup| setup.repositories(&[Repo::Base, Repo::Updates, Repo::Forged]));
     forged.refused(&wanted, &[], &["forged", "unknown key"]);
+}
+
+/// The image with a package that has every kind of file, and a script at every occasion; `change` has its last word on it.
+fn with_daemon(change: impl FnOnce(Setup) -> Setup) -> Subject {
+    let lists = LISTS.map(|list| Subject::new().lines(TAG, list));
+    let file = Repositories::of(FAMILY.series()).unwrap();
+    let file = file.package(Repo::Base, scenario::DAEMON, scenario::OLD, std::env::consts::ARCH);
+    let rows = [
+        "%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}",
+        "%{NAME}\\t%{VERSION}-%{RELEASE}\\t1\\t%{BUILDTIME}\\t%{VENDOR}\\t%{EPOCH}\\t%{SIZE}\\t%{ARCH}\\t%{EPOCHNUM}\\t%{SOURCERPM}",
+    ];
+    let row = |format: &str| {
+        let query = argv("rpm", ["--query", "--package", "--nosignature", "--queryformat", format]);
+        query.arg(&file).text().unwrap()
+    };
+    let text = |number: usize| format!("{}\n{}\n", lists[number].join("\n"), row(rows[number]));
+    let plain = |path: &str| path.trim_start_matches('/').to_owned();
+    let program = "#!/bin/sh\necho demo 1\n";
+    let mut entries = vec![
+        Entry::file(&plain(scenario::CONFIG), "setting = 1\n"),
+        Entry::file(&plain(scenario::CHANGED), "1\n"),
+        Entry::file(&plain(scenario::DELETED), "soon gone\n"),
+        Entry::new(plain(scenario::TURNING), Kind::Symlink(b"version".to_vec())),
+        Entry::file(&plain(scenario::PAIR[0]), program).mode(0o755),
+        Entry::new(plain(scenario::PAIR[1]), Kind::Hardlink(plain(scenario::PAIR[0]).into_bytes())),
+        Entry::file(&plain(scenario::SETUID), program).mode(0o4755),
+    ];
+    entries.extend([0, 1].map(|number| Entry::file(LISTS[number], &text(number))));
+    Subject::with(|mut setup| {
+        setup.entries.extend(entries);
+        change(setup)
+    })
+}
+
+const DAEMON: [(&str, &str); 1] = [(scenario::DAEMON, scenario::NEW)];
+
+#[test]
+fn files_of_every_kind_come_and_go_as_with_rpm() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let subject = with_daemon(|setup| setup);
+    let ran = subject.patched(Some(&DAEMON), &[]);
+    assert!(ran.stderr.contains("not run, as the image has no shell to run them"), "{}", ran.stderr);
+    let text = |path: &str| subject.file(PATCHED, path).map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(text(scenario::CONFIG).as_deref(), Some("setting = 2\n"));
+    assert_eq!(text(scenario::CHANGED).as_deref(), Some("2\n"));
+    assert_eq!(text(&format!("{}/inside", scenario::TURNING)).as_deref(), Some("inside\n"));
+    assert_eq!(text(scenario::DELETED), None);
+    assert_eq!(text(scenario::CAPABLE), None, "the image's maker took it away");
+    let image = subject.image(PATCHED);
+    let layer = image.layer_entries(image.layers().len() - 1).unwrap();
+    let of = |path: &str| layer.iter().find(|e| e.path == path.trim_start_matches('/').as_bytes());
+    assert_eq!(of(scenario::SETUID).unwrap().mode & 0o7777, 0o4755);
+    let [first, second] = scenario::PAIR.map(|path| of(path).unwrap().kind.clone());
+    let links = [&first, &second].iter().filter(|kind| matches!(kind, Kind::Hardlink(_))).count();
+    assert_eq!(links, 1, "{first:?} {second:?}");
+    assert_eq!(subject.versions(PATCHED)[scenario::DAEMON], scenario::NEW);
+}
+
+#[test]
+fn what_somebody_changed_stays() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let (config, deleted) = (&scenario::CONFIG[1..], &scenario::DELETED[1..]);
+    let subject = with_daemon(|setup| setup.file(config, "own\n").file(deleted, "own\n"));
+    let ran = subject.patched(Some(&DAEMON), &[]);
+    assert_eq!(subject.file(PATCHED, config).unwrap(), b"own\n");
+    assert_eq!(subject.file(PATCHED, deleted).unwrap(), b"own\n");
+    for note in [scenario::CONFIG, "files are not in the new versions and stay, as they were changed"] {
+        assert!(ran.stderr.contains(note), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn scripts_matter_where_the_image_has_a_shell() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let shell = |mut setup: Setup| {
+        setup.entries.push(Entry::file("usr/bin/sh", "a shell").mode(0o755));
+        setup
+    };
+    let subject = with_daemon(shell);
+    subject.refused(&DAEMON, &[], &["scripts of packages would have to run", "%pre of demo-daemon"]);
+    let ran = subject.patched(Some(&DAEMON), &["--skip-scripts"]);
+    assert!(ran.stderr.contains("not run, as was asked for: %pre of demo-daemon"), "{}", ran.stderr);
 }
