@@ -15,7 +15,7 @@ use fetch::client::Url;
 use inventory::rpm::glob;
 use memchr::memmem;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
 };
@@ -23,6 +23,12 @@ use version::{PackageName, Scheme, Version};
 
 /// Steps that comparing names with the patterns of one repository may take.
 const GLOB_STEPS: u64 = 200_000_000;
+
+/// Names that are sought for in all documents. Real packages newly need some few.
+const NAMES_MAX: usize = 5_000;
+
+/// Bytes of records that are read in full. Those of what an image has are some few megabytes.
+const READ_BYTES_MAX: usize = 256 << 20;
 
 /// A repository that has been read.
 struct Repository {
@@ -49,6 +55,8 @@ pub(super) struct Universe {
     offers: Vec<Offer>,
     by_name: HashMap<String, Vec<usize>>,
     known: RefCell<HashMap<usize, Rc<Details>>>,
+    /// Bytes of the records that are known.
+    read: Cell<usize>,
     providers: RefCell<HashMap<String, Rc<Vec<usize>>>>,
 }
 
@@ -61,6 +69,7 @@ impl Universe {
             offers: Vec::new(),
             by_name: HashMap::new(),
             known: RefCell::default(),
+            read: Cell::default(),
             providers: RefCell::default(),
         };
         for one in fetched {
@@ -132,6 +141,10 @@ impl Universe {
         }
         let offer = self.offer(at);
         let repository = &self.repositories[offer.repository];
+        self.read.set(self.read.get() + offer.unit.span.len());
+        if self.read.get() > READ_BYTES_MAX {
+            return Err(Error::Limit(format!("records of packages of more than {READ_BYTES_MAX} bytes")));
+        }
         let malformed = |why| Error::NotAnIndex {
             url: repository.url.clone(),
             why: format!("its record of {}: {why}", inventory::printable(&offer.unit.name)),
@@ -144,7 +157,7 @@ impl Universe {
     /// Everything that meets a relation.
     pub(super) fn providers(&self, wanted: &Relation) -> Result<Vec<usize>, Error> {
         let mut meeting = Vec::new();
-        for at in self.mentioning(&wanted.name).iter().copied() {
+        for at in self.mentioning(&wanted.name)?.iter().copied() {
             let details = self.details(at)?;
             let is_file = wanted.bound.is_none() && details.files.contains(&wanted.name);
             if is_file || details.provides.iter().any(|provided| provided.meets(wanted)) {
@@ -154,10 +167,13 @@ impl Universe {
         Ok(meeting)
     }
 
-    /// Everything in whose record a name is.
-    fn mentioning(&self, name: &str) -> Rc<Vec<usize>> {
+    /// Everything in whose record a name is among what is provided, or among the files.
+    fn mentioning(&self, name: &str) -> Result<Rc<Vec<usize>>, Error> {
         if let Some(known) = self.providers.borrow().get(name) {
-            return Rc::clone(known);
+            return Ok(Rc::clone(known));
+        }
+        if self.providers.borrow().len() == NAMES_MAX {
+            return Err(Error::Limit(format!("more than {NAMES_MAX} names that packages need")));
         }
         let escaped =
             name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
@@ -168,14 +184,19 @@ impl Universe {
         let mut found = BTreeSet::new();
         for (number, repository) in self.repositories.iter().enumerate() {
             for form in &forms {
-                for position in memmem::find_iter(repository.text.as_bytes(), form.as_bytes()) {
-                    found.extend(self.at_position(number, position));
+                let text = repository.text.as_bytes();
+                for position in memmem::find_iter(text, form.as_bytes()) {
+                    let Some(at) = self.at_position(number, position) else { continue };
+                    let before = &text[self.offer(at).unit.span.start..position];
+                    if form.starts_with('>') || is_among_provides(before) {
+                        found.insert(at);
+                    }
                 }
             }
         }
         let found = Rc::new(found.into_iter().collect::<Vec<_>>());
         self.providers.borrow_mut().insert(name.to_owned(), Rc::clone(&found));
-        found
+        Ok(found)
     }
 
     /// The package whose record has a place of a repository's document.
@@ -241,6 +262,12 @@ impl Universe {
             ]),
         })
     }
+}
+
+/// Whether what comes after this beginning of a record lies in its list of what is provided: the last tag that begins or ends a
+/// list says so. Nearly all packages name the C library among what they need.
+fn is_among_provides(before: &[u8]) -> bool {
+    memmem::rfind(before, b"s>").is_some_and(|at| before[..=at].ends_with(b"provides"))
 }
 
 /// Architectures that may be taken: the image's own, those of what is installed beside, and none.
