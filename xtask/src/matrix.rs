@@ -56,9 +56,9 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
 /// Runs the cells.
 fn outcomes(filters: &[&String]) -> Result<Vec<Outcome>, Failure> {
     setup::ensure()?;
-    let binaries = build::binaries(&["--package", "cli", "--test", "e2e"])?;
+    let built = build::build(&["--package", "cli", "--test", "e2e"])?;
     let mut tests = Vec::new();
-    for binary in &binaries {
+    for binary in &built.binaries {
         let wanted = |name: &String| {
             let cell = name.strip_prefix(PREFIX);
             cell.is_some_and(|cell| filters.is_empty() || filters.iter().any(|word| cell.contains(*word)))
@@ -100,7 +100,7 @@ fn rows(outcomes: &[Outcome]) -> Vec<Row> {
     for outcome in outcomes {
         let Some((_, cell)) = outcome.name.split_once(PREFIX) else { continue };
         let Some((module, scenario)) = cell.split_once("::") else { continue };
-        let row = rows.entry(module.to_owned()).or_insert_with(|| labelled(module, &outcome.words));
+        let row = rows.entry(module.to_owned()).or_insert_with(|| labelled(module, outcomes));
         row.cells.insert(scenario.to_owned(), word(outcome));
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
@@ -108,9 +108,12 @@ fn rows(outcomes: &[Outcome]) -> Vec<Row> {
     rows
 }
 
-/// What a cell says of its family, in a line `cell: FAMILY | STRATEGY | TOOL | HELD BY`.
-fn labelled(module: &str, words: &str) -> Row {
-    let line = words.lines().find_map(|line| line.strip_prefix("cell: ")).unwrap_or(module);
+/// What cells say of their family, in a line `cell: FAMILY | STRATEGY | TOOL | HELD BY`. One that did not begin says nothing.
+fn labelled(module: &str, outcomes: &[Outcome]) -> Row {
+    let part = format!("::{PREFIX}{module}::");
+    let own = outcomes.iter().filter(|outcome| outcome.name.contains(&part));
+    let mut lines = own.flat_map(|outcome| outcome.words.lines());
+    let line = lines.find_map(|line| line.strip_prefix("cell: ")).unwrap_or(module);
     let mut parts = line.split(" | ").map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
     Row { family: next(), strategy: next(), tool: next(), held_by: next(), cells: BTreeMap::new() }

@@ -50,9 +50,9 @@ impl Request {
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let request = request(arguments)?;
     setup::ensure()?;
-    let binaries = build::binaries(&["--workspace"])?;
+    let built = build::build(&["--workspace"])?;
     let mut tests = Vec::new();
-    for binary in &binaries {
+    for binary in &built.binaries {
         let listed = binary.tests()?;
         tests.extend(
             listed

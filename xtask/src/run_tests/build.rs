@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 use testkit::command::argv;
 use testkit::workspace;
 
@@ -22,8 +23,16 @@ pub struct Binary {
     pub folder: PathBuf,
 }
 
+/// Built tests, under names of their own: a build beside the run takes the names that cargo gave them away.
+pub struct Built {
+    /// Each binary.
+    pub binaries: Vec<Binary>,
+    /// Where they have these names; gone with this.
+    _links: TempDir,
+}
+
 /// Builds tests: those of the packages and targets that these arguments of cargo name.
-pub fn binaries(of: &[&str]) -> Result<Vec<Binary>, Failure> {
+pub fn build(of: &[&str]) -> Result<Built, Failure> {
     let mut cargo = Command::new("cargo");
     cargo.arg("test").args(of).args(["--no-run", "--message-format=json-render-diagnostics"]);
     let output = cargo
@@ -35,7 +44,17 @@ pub fn binaries(of: &[&str]) -> Result<Vec<Binary>, Failure> {
         return Err(Failure::new("the tests do not build"));
     }
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(messages.lines().filter_map(|line| binary(&serde_json::from_str(line).ok()?)).collect())
+    let mut binaries: Vec<Binary> =
+        messages.lines().filter_map(|line| binary(&serde_json::from_str(line).ok()?)).collect();
+    let beside = binaries.first().and_then(|binary| binary.path.parent());
+    let beside = beside.ok_or_else(|| Failure::new("cargo built no tests"))?;
+    let links = tempfile::tempdir_in(beside).map_err(Failure::file(beside))?;
+    for binary in &mut binaries {
+        let link = links.path().join(binary.path.file_name().unwrap_or_default());
+        std::fs::hard_link(&binary.path, &link).map_err(Failure::file(&link))?;
+        binary.path = link;
+    }
+    Ok(Built { binaries, _links: links })
 }
 
 fn binary(message: &Value) -> Option<Binary> {
