@@ -101,7 +101,7 @@ pub trait Adapter: Sync + Send {
     fn recipe(&self, plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Result<Recipe, Error>;
 
     /// What the recipe does that the user should know, beside what the facts say.
-    fn notes(&self, _facts: &Facts, _settings: &Settings) -> Vec<String> {
+    fn notes(&self, _plan: &plan::Plan, _facts: &Facts, _settings: &Settings) -> Vec<String> {
         Vec::new()
     }
 

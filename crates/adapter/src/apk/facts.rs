@@ -78,13 +78,13 @@ pub(super) fn facts(os: OsRelease, evidence: &Evidence) -> Result<Facts, Error> 
     notes.extend(bounds_note(&world, &packages));
     notes.extend(untrusted_notes(evidence));
     notes.extend(repositories.notes);
-    if repositories.list.is_empty() {
-        notes.push(format!("the image has no package repository configured in {SETTINGS_FOLDER}"));
-    }
     let present: BTreeSet<String> = TOOLS.into_iter().chain([SETTINGS_FOLDER]).map(str::to_owned).collect();
     let present: BTreeSet<_> = present.into_iter().filter(|path| evidence.contains_key(path)).collect();
     let in_place = TOOLS.iter().any(|tool| present.contains(*tool));
     let strategy = if in_place { Strategy::InPlace } else { Strategy::Unpacked };
+    if repositories.list.is_empty() && in_place {
+        notes.push(format!("the image has no package repository configured in {SETTINGS_FOLDER}"));
+    }
     Ok(Facts {
         inventory: Inventory { os, scheme: Scheme::Apk, packages, notes },
         hosts: repositories.hosts.into_iter().collect(),

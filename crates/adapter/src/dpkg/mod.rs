@@ -44,7 +44,7 @@ impl Adapter for Dpkg {
         recipe::recipe(plan, facts, settings)
     }
 
-    fn notes(&self, facts: &Facts, settings: &Settings) -> Vec<String> {
+    fn notes(&self, _plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Vec<String> {
         archived::archived(facts, settings).map(|found| archived::note(facts, &found)).into_iter().collect()
     }
 

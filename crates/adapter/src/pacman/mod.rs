@@ -41,6 +41,10 @@ impl Adapter for Pacman {
         recipe::recipe(plan, facts, settings)
     }
 
+    fn notes(&self, plan: &plan::Plan, _facts: &Facts, _settings: &Settings) -> Vec<String> {
+        recipe::partial_note(plan).into_iter().collect()
+    }
+
     fn judge_steps(&self, steps: &[StepResult]) -> Result<(), Error> {
         judge::steps(steps)
     }

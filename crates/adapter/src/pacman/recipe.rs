@@ -62,6 +62,16 @@ pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<
     Ok(recipe)
 }
 
+/// pacman knows dependencies by name: that the rest still works with what is new, nobody has tried.
+pub(super) fn partial_note(plan: &Plan) -> Option<String> {
+    let partial = matches!(&plan.scope, Scope::Fixes(_)) || !plan.excluded.is_empty();
+    partial.then(|| {
+        "only some packages are upgraded, which Arch does not support: others may need newer versions too; \
+         without a report all are upgraded"
+            .to_owned()
+    })
+}
+
 fn fix(steps: &mut Vec<Step>, fixes: &[Fix], facts: &Facts, tool: &Tool<'_>) -> Result<(), Error> {
     let known = facts.inventory.by_name();
     if let Some(fix) = fixes.iter().find(|fix| !known.contains_key(fix.package.base())) {
@@ -122,5 +132,24 @@ impl Tool<'_> {
     fn environment(&self) -> BTreeMap<String, String> {
         let url = self.settings.proxy_url.iter();
         url.flat_map(|url| ["http_proxy", "https_proxy"].map(|key| (key.to_owned(), url.clone()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_only_some_packages_move_is_told() {
+        let plan = |scope, excluded: &[&str]| Plan {
+            scope,
+            left_out: Vec::new(),
+            excluded: excluded.iter().map(|name| name.parse().unwrap()).collect(),
+            notes: Vec::new(),
+        };
+        assert_eq!(partial_note(&plan(Scope::UpdateAll, &[])), None);
+        for partial in [plan(Scope::UpdateAll, &["linux"]), plan(Scope::Fixes(Vec::new()), &[])] {
+            assert!(partial_note(&partial).unwrap().contains("only some packages"));
+        }
     }
 }

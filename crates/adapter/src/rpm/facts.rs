@@ -98,6 +98,8 @@ fn hosts(os: &OsRelease, strategy: Strategy, configuration: &Configuration) -> (
     let known = tooling::repository_hosts(os);
     let note = match (none, strategy == Strategy::Outside && !known.is_empty()) {
         (false, _) => None,
+        // The distribution's own are asked, or it is an error that names them.
+        (true, _) if strategy == Strategy::Unpacked => None,
         (true, false) => Some("the image has no package repository configured"),
         (true, true) => {
             hosts.extend(known.iter().map(|host| (*host).to_owned()));

@@ -40,6 +40,10 @@ impl Adapter for Rpm {
         recipe::recipe(plan, facts, settings)
     }
 
+    fn notes(&self, _plan: &plan::Plan, facts: &Facts, settings: &Settings) -> Vec<String> {
+        recipe::certificates_note(facts, settings).into_iter().collect()
+    }
+
     fn judge_steps(&self, steps: &[StepResult]) -> Result<(), Error> {
         judge::steps(steps)
     }

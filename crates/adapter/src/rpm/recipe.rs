@@ -43,6 +43,25 @@ pub(super) fn recipe(plan: &Plan, facts: &Facts, settings: &Settings) -> Result<
     })
 }
 
+/// The tool that does the work.
+fn tool(facts: &Facts) -> Option<Tool> {
+    let os = &facts.inventory.os;
+    match facts.strategy {
+        Strategy::InPlace => super::facts::tool(os, &facts.present),
+        Strategy::Outside => outside::tool(os),
+        Strategy::Unpacked => None,
+    }
+}
+
+/// That certificates of the user do not reach the tool.
+pub(super) fn certificates_note(facts: &Facts, settings: &Settings) -> Option<String> {
+    let tool = tool(facts).filter(|tool| !tool.takes_certificates() && settings.ca_certificates.is_some())?;
+    Some(format!(
+        "{} cannot be told of extra CA certificates: for https repositories they must be among those of the image it is in",
+        tool.name()
+    ))
+}
+
 /// What is asked of one tool.
 struct Order<'a> {
     plan: &'a Plan,
@@ -57,11 +76,7 @@ struct Order<'a> {
 impl<'a> Order<'a> {
     fn of(plan: &'a Plan, facts: &'a Facts, settings: &'a Settings) -> Result<Self, Error> {
         let os = &facts.inventory.os;
-        let tool = match facts.strategy {
-            Strategy::InPlace => super::facts::tool(os, &facts.present),
-            Strategy::Outside => outside::tool(os),
-            Strategy::Unpacked => None,
-        };
+        let tool = tool(facts);
         let tool =
             tool.ok_or_else(|| Error::Unsupported(format!("{}, without a package tool", describe(os))))?;
         let configuration = configuration::read(os, &facts.inventory.packages, &facts.files)?;
@@ -77,6 +92,9 @@ impl<'a> Order<'a> {
             steps.extend(self.keys().map(Step::Exec));
             let argv = self.placed([tool::zypper_start(), vec!["refresh".to_owned()]].concat());
             steps.push(Step::Exec(Exec { timeout: UPDATE_TIME_MAX, ..self.exec(UPDATE_TITLE, argv) }));
+        }
+        if self.tool.kind == Kind::Microdnf {
+            steps.push(Step::Exec(self.without_cache()));
         }
         match &self.plan.scope {
             Scope::UpdateAll => self.all(&mut steps)?,
@@ -95,6 +113,17 @@ impl<'a> Order<'a> {
             // A key that is not there is missed by zypper, which says what for.
             Exec { network: false, timeout: KEY_TIME_MAX, may_fail: true, ..self.exec(&title, argv) }
         })
+    }
+
+    /// Indexes that the image brings would count until they expire, and only newer ones of its kind can be told otherwise. What is
+    /// taken away here the layer does not have.
+    fn without_cache(&self) -> Exec {
+        let argv = self.placed([self.tool.program, "clean", "all"].map(str::to_owned).to_vec());
+        Exec {
+            network: false,
+            timeout: KEY_TIME_MAX,
+            ..self.exec("Passing over the indexes of the image", argv)
+        }
     }
 
     fn all(&self, steps: &mut Vec<Step>) -> Result<(), Error> {
@@ -187,8 +216,7 @@ impl<'a> Order<'a> {
     }
 
     fn cannot(&self, what: &str) -> Error {
-        let program = self.tool.program.rsplit('/').next().unwrap_or_default();
-        Error::State(format!("{program} cannot {what}"))
+        Error::State(format!("{} cannot {what}", self.tool.name()))
     }
 
     fn exec(&self, title: &str, argv: Vec<String>) -> Exec {
@@ -223,5 +251,21 @@ fn rpm_name(name: &PackageName) -> String {
     match name.architecture() {
         Some(architecture) => format!("{}.{architecture}", name.base()),
         None => name.base().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_do_not_reach_the_tool_are_told() {
+        let facts = |tool: &str| Facts { present: [tool.to_owned()].into(), ..Facts::default() };
+        let given = Settings { ca_certificates: Some(b"PEM".to_vec()), ..Settings::default() };
+        for (tool, told) in [("microdnf", true), ("tdnf", true), ("dnf-3", false), ("dnf5", false)] {
+            let facts = facts(&format!("/usr/bin/{tool}"));
+            assert_eq!(certificates_note(&facts, &given).is_some(), told, "{tool}");
+            assert_eq!(certificates_note(&facts, &Settings::default()), None, "{tool}");
+        }
     }
 }

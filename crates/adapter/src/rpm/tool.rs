@@ -82,6 +82,16 @@ impl Tool {
         !matches!(self.kind, Kind::Microdnf | Kind::Zypper)
     }
 
+    /// Whether it can be told of certificates. The others only know those of the system that they are part of.
+    pub fn takes_certificates(self) -> bool {
+        matches!(self.kind, Kind::Dnf | Kind::Dnf5 | Kind::Yum)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.program.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether it knows what a security update is.
     pub fn knows_security(self) -> bool {
         self.kind != Kind::Microdnf
@@ -139,7 +149,7 @@ impl Tool {
     /// The proxy and the certificates, for the tool and for repositories that have their own. Tools without such settings take
     /// the proxy from the environment.
     fn network_options(self, settings: &Settings) -> Vec<String> {
-        if !matches!(self.kind, Kind::Dnf | Kind::Dnf5 | Kind::Yum) {
+        if !self.takes_certificates() {
             return Vec::new();
         }
         let proxy = settings.proxy_url.iter().map(|url| ("proxy", url.clone()));

@@ -98,7 +98,7 @@ impl Patcher {
         let recipe = adapter
             .recipe(plan, facts, &settings)
             .map_err(|source| Error::Adapter { name: request.name.clone(), source })?;
-        for note in adapter.notes(facts, &settings) {
+        for note in adapter.notes(plan, facts, &settings) {
             self.warn(note, document);
         }
         let context = self.context();
