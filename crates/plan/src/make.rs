@@ -16,6 +16,7 @@ pub fn make(
 ) -> Result<Plan, Error> {
     let mut notes = inventory.notes.clone();
     notes.extend(held_note(inventory));
+    notes.extend(policy.idle_notes(inventory, findings.is_some()));
     let Some(findings) = findings else {
         return Ok(Plan {
             scope: Scope::UpdateAll,

@@ -1,5 +1,6 @@
 //! What the user allows, and which findings and packages are left alone.
 
+use inventory::Inventory;
 use report::Finding;
 use std::{collections::BTreeMap, fmt, str::FromStr};
 use version::NAME_BYTES_MAX;
@@ -64,6 +65,25 @@ impl Policy {
         let severity = finding.severity.as_deref()?;
         let (least, is) = (self.min_severity?, severity.parse::<Severity>().ok()?);
         (is < least).then(|| format!("severity {is} is below {least}"))
+    }
+
+    /// What of the policy has no effect on this image: names may be misspelt, and without findings none can be let be.
+    pub(crate) fn idle_notes(&self, inventory: &Inventory, findings: bool) -> Vec<String> {
+        let installed =
+            |pattern: &Pattern| inventory.packages.iter().any(|p| pattern.matches(p.name.as_str()));
+        let idle = |(pattern, what): (&Pattern, &str)| {
+            (!installed(pattern))
+                .then(|| format!("no installed package is named {pattern}, which is to be {what}"))
+        };
+        let included = self.include.iter().map(|pattern| (pattern, "included"));
+        let excluded = self.exclude.iter().map(|pattern| (pattern, "excluded"));
+        let mut notes: Vec<String> = included.chain(excluded).filter_map(idle).collect();
+        if !findings && (!self.ignore.is_empty() || self.min_severity.is_some()) {
+            notes.push(
+                "there is no report, so no vulnerability can be let be: everything is updated".to_owned(),
+            );
+        }
+        notes
     }
 
     /// The pattern that excludes a package.
@@ -160,7 +180,7 @@ impl fmt::Display for Severity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::finding;
+    use crate::testing::{finding, inventory, package};
 
     #[test]
     fn patterns_stand_for_names() {
@@ -186,6 +206,22 @@ mod tests {
     fn a_pattern_full_of_stars_takes_no_time() {
         let pattern: Pattern = "*a".repeat(100).parse().unwrap();
         assert!(!pattern.matches(&("a".repeat(250) + "b")));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        let policy = Policy {
+            include: vec!["lib*".parse().unwrap()],
+            exclude: vec!["opensll".parse().unwrap()],
+            min_severity: Some(Severity::High),
+            ..Policy::default()
+        };
+        let inventory = inventory(&[package("libc6", "1"), package("openssl", "1")]);
+        let misspelt = "no installed package is named opensll, which is to be excluded";
+        assert_eq!(policy.idle_notes(&inventory, true), [misspelt]);
+        let without = policy.idle_notes(&inventory, false);
+        assert!(without.len() == 2 && without[1].contains("no report"), "{without:?}");
+        assert!(Policy::default().idle_notes(&inventory, false).is_empty());
     }
 
     #[test]
