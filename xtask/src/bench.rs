@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub const HELP: &str = "
 measure time and memory against the floor, in one run
 
-Usage: cargo xtask bench [--runs N] [--ballast-mb N] [--json FILE] [--program FILE]
+Usage: cargo xtask bench [--rows NAME,...] [--runs N] [--ballast-mb N] [--json FILE] [--program FILE]
 
 The floor is a chroot of the unpacked base on an overlay: apt-get update, apt-get install of the same packages, tar and gzip -1
 of the changed files; of other families the same with their tool, of images without one the download and
@@ -28,11 +28,19 @@ unpacking of the same packages. The floor of a cold start is the download of the
 root. Works in a mount namespace of its own, on a tmpfs where memory allows. Prints the table and judges nothing: it always
 ends well if it could measure.
 
+  --rows        which rows: main (Debian in place, the cold start, growth), families (all that follow), distroless, manifest,
+                apk-unpacked, dnf, pacman, apk, databases; without it all
   --runs        how often each is measured; the median counts (3)
   --ballast-mb  how much is added to the image for the growth rows (1024)
   --json        write the table as JSON too
   --program     a built copa; without it one is built
 ";
+
+/// The rows of the main job.
+const MAIN: &str = "main";
+
+/// All rows of other package managers, and of images without one.
+const FAMILIES: &str = "families";
 
 /// What the arguments ask for.
 #[derive(Debug, Clone)]
@@ -41,6 +49,8 @@ struct Request {
     ballast_mb: u64,
     json: Option<PathBuf>,
     program: Option<PathBuf>,
+    /// Names of rows; with none all are meant.
+    rows: Vec<String>,
     /// Set where the command has started itself again in a mount namespace: the folder to work in.
     inside: Option<PathBuf>,
 }
@@ -50,7 +60,8 @@ struct Bench {
     request: Request,
     folder: PathBuf,
     copa: Copa,
-    images: Images,
+    /// Made where the rows of the main job are wanted.
+    images: Option<Images>,
     /// The most memory that any run of ours had, in KiB.
     peak_kib: u64,
     /// How many caches were made so far.
@@ -65,11 +76,11 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     };
     room::furnish(&folder)?;
     let copa = Copa::given_or_built(request.program.as_deref(), &folder.join("cache"))?;
-    let images = Images::make(&folder, request.ballast_mb)?;
-    println!("packages: {}; {} runs each, the median counts\n", images.packages.join(" "), request.runs);
+    println!("{} runs each, the median counts; {}", request.runs, load());
     let json = request.json.clone();
-    let mut bench = Bench { request, folder, copa, images, peak_kib: 0, caches: 0 };
+    let mut bench = Bench { request, folder, copa, images: None, peak_kib: 0, caches: 0 };
     let rows = bench.rows()?;
+    println!("\n{}\n", load());
     table::lines(&measure::cells(&rows)).iter().for_each(|line| println!("{line}"));
     if let Some(path) = json {
         let document =
@@ -79,8 +90,16 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How busy the machine is, for whoever reads the table.
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("load average {} on {cores} cores", load.split(' ').take(3).collect::<Vec<_>>().join(" "))
+}
+
 fn request(arguments: &[String]) -> Result<Request, Failure> {
-    let mut request = Request { runs: 3, ballast_mb: 1024, json: None, program: None, inside: None };
+    let mut request =
+        Request { runs: 3, ballast_mb: 1024, json: None, program: None, rows: Vec::new(), inside: None };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or_else(|| Failure::argument(argument))?;
@@ -89,6 +108,7 @@ fn request(arguments: &[String]) -> Result<Request, Failure> {
         match argument.as_str() {
             "--runs" => request.runs = number()? as usize,
             "--ballast-mb" => request.ballast_mb = number()?,
+            "--rows" => request.rows = rows(value)?,
             "--json" => request.json = Some(value.into()),
             "--program" => request.program = Some(value.into()),
             "--inside" => request.inside = Some(value.into()),
@@ -98,12 +118,35 @@ fn request(arguments: &[String]) -> Result<Request, Failure> {
     Ok(request)
 }
 
+/// Names of rows, each of which there is.
+fn rows(names: &str) -> Result<Vec<String>, Failure> {
+    let known = |name: &str| [MAIN, FAMILIES].contains(&name) || families::ROWS.contains(&name);
+    let names: Vec<String> = names.split(',').map(str::to_owned).collect();
+    match names.iter().find(|name| !known(name)) {
+        Some(strange) => Err(Failure::argument(strange)),
+        None => Ok(names),
+    }
+}
+
+impl Request {
+    fn wants(&self, row: &str) -> bool {
+        let group = if row == MAIN { MAIN } else { FAMILIES };
+        self.rows.is_empty() || self.rows.iter().any(|name| name == row || name == group)
+    }
+}
+
 impl Bench {
     fn rows(&mut self) -> Result<Vec<Row>, Failure> {
-        let mut rows = self.warm()?;
-        rows.extend(self.cold()?);
-        rows.extend(self.growth()?);
-        rows.extend(self.second_image()?);
+        let mut rows = Vec::new();
+        if self.request.wants(MAIN) {
+            let images = Images::make(&self.folder, self.request.ballast_mb)?;
+            println!("packages: {}\n", images.packages.join(" "));
+            self.images = Some(images);
+            rows.extend(self.warm()?);
+            rows.extend(self.cold()?);
+            rows.extend(self.growth()?);
+            rows.extend(self.second_image()?);
+        }
         rows.extend(self.families()?);
         rows.push(Row::ours(
             "peak memory of our own process, MiB",
@@ -113,12 +156,16 @@ impl Bench {
         Ok(rows)
     }
 
+    fn images(&self) -> &Images {
+        self.images.as_ref().expect("the rows of the main job make them first")
+    }
+
     /// Base in the store: with package indexes to fetch, and without.
     fn warm(&mut self) -> Result<Vec<Row>, Failure> {
-        let base = floor::Base::unpack(&self.folder.join("floor"), &self.images.small)?;
+        let base = floor::Base::unpack(&self.folder.join("floor"), &self.images().small)?;
         let (mut floors, mut firsts, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.request.runs {
-            floors.push(base.patch(&self.images.packages)?);
+            floors.push(base.patch(&self.images().packages)?);
             let copa = self.warmed("small")?;
             firsts.push(self.patch(&copa, "small")?.seconds());
             seconds.push(self.patch(&copa, "small")?.seconds());
@@ -151,7 +198,7 @@ impl Bench {
         ] {
             let (mut floors, mut ours) = (Vec::new(), Vec::new());
             for _ in 0..self.request.runs {
-                floors.push(floor::pull(&self.images.registry, self.images.layout(name), name)?);
+                floors.push(floor::pull(&self.images().registry, self.images().layout(name), name)?);
                 let copa = self.fresh();
                 ours.push(self.plan(&copa, name)?.seconds());
                 self.forget(&copa)?;
@@ -244,11 +291,11 @@ impl Bench {
     }
 
     fn subject(&self, command: &str, name: &str) -> Vec<OsString> {
-        let report: &Path = self.images.report(name);
+        let report: &Path = self.images().report(name);
         words![
             command,
             "--image",
-            self.images.registry.reference(&format!("{name}:vulnerable")),
+            self.images().registry.reference(&format!("{name}:vulnerable")),
             "--report",
             report
         ]
@@ -270,8 +317,20 @@ mod tests {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let asked = request(&words(&["--runs", "5", "--json", "x"])).unwrap();
         assert_eq!((asked.runs, asked.json, asked.inside), (5, Some("x".into()), None));
-        for wrong in [&["--runs", "0"][..], &["--runs"], &["--fast", "1"]] {
+        for wrong in [&["--runs", "0"][..], &["--runs"], &["--fast", "1"], &["--rows", "main,others"]] {
             assert!(request(&words(wrong)).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        let chosen = |names: &str| {
+            let asked = request(&["--rows".to_owned(), names.to_owned()]).unwrap();
+            [MAIN, "dnf", "apk"].map(|row| asked.wants(row))
+        };
+        assert_eq!(chosen("main"), [true, false, false]);
+        assert_eq!(chosen("families"), [false, true, true]);
+        assert_eq!(chosen("main,apk"), [true, false, true]);
+        assert!(request(&[]).unwrap().wants("dnf"));
     }
 }

@@ -37,7 +37,6 @@ fn report(name: &str, bytes: &[u8], read: impl Fn(&[u8]) -> usize) {
 fn rpm_databases(folder: &Path) {
     let family = material::Family::RockyMicro;
     let root = folder.join("root");
-    fs::create_dir(&root).unwrap();
     material::Setup::new(family, "http://127.0.0.1:9").unpack(&root).unwrap();
     let (sqlite, ndb, bdb) = (folder.join("sqlite"), folder.join("ndb"), folder.join("bdb"));
     for folder in [&sqlite, &ndb, &bdb] {

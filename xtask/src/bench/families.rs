@@ -2,8 +2,7 @@
 
 use super::{
     Bench,
-    floor::{Base, Work, pack, seconds},
-    images::{Images, keep_only},
+    floor::{Base, Deb, Work, pack, seconds},
     measure::{Row, Target, median},
 };
 use crate::{copa::Copa, failure::Failure, words};
@@ -14,18 +13,26 @@ use std::{
     path::{Path, PathBuf},
 };
 use testkit::{
+    apk,
     apt_repository::Served,
     command::argv,
-    debian_root::{Suite, TAG},
+    debian_root::{self, Suite, TAG},
     distroless::{self, Distroless, Repositories},
     image::Layout,
     pacman, rpm,
     rpm::scenario,
-    scan, workspace,
+    tools, workspace,
 };
 
-/// How many packages of a distroless image are patched.
-const PACKAGES: usize = 3;
+/// The names of the rows, as `--rows` takes them.
+pub(super) const ROWS: [&str; 7] =
+    ["distroless", "manifest", "apk-unpacked", "dnf", "pacman", "apk", "databases"];
+
+/// The packages of the distroless image that are patched: none of them needs what the image lacks, and all have updates.
+const PACKAGES: [&str; 3] = ["libssl3", "openssl", "tzdata"];
+
+/// The package whose patch fetches the indexes.
+const WARMING: &str = "ca-certificates";
 
 /// Longest time for them, in seconds.
 const UNPACKED_SECONDS_MAX: f64 = 1.0;
@@ -47,21 +54,28 @@ struct Subject {
 }
 
 impl Bench {
-    /// All rows of this file.
+    /// The wanted rows of this file.
     pub(super) fn families(&mut self) -> Result<Vec<Row>, Failure> {
-        let mut rows = vec![self.distroless()?];
-        match rpm::needs() {
-            Ok(()) => {
-                rows.push(self.manifest()?);
-                rows.push(self.dnf()?);
+        let one = |row: Result<Row, Failure>| row.map(|row| vec![row]);
+        let mut rows = Vec::new();
+        for name in ROWS {
+            if !self.request.wants(name) {
+                continue;
             }
-            Err(why) => println!("rows of rpm families are left out: {why}"),
+            if let Err(why) = needs(name) {
+                println!("{name} is left out: {why}");
+                continue;
+            }
+            rows.extend(match name {
+                "distroless" => one(self.distroless()),
+                "manifest" => one(self.manifest()),
+                "apk-unpacked" => one(self.apk_unpacked()),
+                "dnf" => one(self.dnf()),
+                "pacman" => one(self.pacman()),
+                "apk" => one(self.apk()),
+                _ => self.databases(),
+            }?);
         }
-        match pacman::image_needs() {
-            Ok(()) => rows.push(self.pacman()?),
-            Err(why) => println!("the row of pacman is left out: {why}"),
-        }
-        rows.extend(self.databases()?);
         Ok(rows)
     }
 
@@ -70,17 +84,25 @@ impl Bench {
         let image =
             Distroless { suite: Suite::Bookworm, architecture: "amd64", repositories: Repositories::Named };
         let layout = distroless::image(image)?;
-        let found = scan::layout(layout.directory(), TAG)?.report;
-        let names = vulnerable(&found);
-        let (measured, warming) = (names[..PACKAGES].to_vec(), names[PACKAGES..=PACKAGES].to_vec());
+        let base = Base::unpack(&self.folder.join("distroless"), &debian_root::image(Suite::Bookworm)?)?;
+        let report = |name: &str, debs: &[Deb]| {
+            let fixes: Vec<_> =
+                debs.iter().map(|deb| (deb.name.as_str(), "0", deb.version.as_str())).collect();
+            self.native(name, ("debian", Suite::Bookworm.release()), &fixes)
+        };
+        let debs = base.debs(&PACKAGES)?;
+        println!(
+            "distroless: {}",
+            debs.iter().map(|deb| format!("{} {}", deb.name, deb.version)).collect::<Vec<_>>().join(", ")
+        );
         let subject = Subject {
-            report: self.report("distroless", &found, &measured)?,
-            warming: self.report("distroless-warming", &found, &warming)?,
+            report: report("distroless", &debs)?,
+            warming: report("distroless-warming", &base.debs(&[WARMING])?)?,
             layout,
             tag: TAG,
             host: None,
         };
-        let urls = urls(&self.images, &measured)?;
+        let urls: Vec<String> = debs.into_iter().map(|deb| deb.url).collect();
         let floor = self.repeated(|bench| bench.debs_by_hand(&urls))?;
         let ours = self.unpacked(&subject)?;
         let target = Target::AtMost(UNPACKED_SECONDS_MAX.min(2.0 * floor));
@@ -114,8 +136,8 @@ impl Bench {
     fn dnf(&mut self) -> Result<Row, Failure> {
         let family = rpm::Family::Rocky;
         let (served, subject) = self.rpm_subject(family, &[scenario::LIBRARY, scenario::DAEMON])?;
-        let folder = self.folder.join("dnf");
-        rpm::Setup::new(family, &served.url()).unpack(&made(&folder.join("base"))?)?;
+        let folder = made(&self.folder.join("dnf"))?;
+        rpm::Setup::new(family, &served.url()).unpack(&folder.join("base"))?;
         let upgrade =
             ["/usr/bin/dnf", "-q", "-y", "--refresh", "upgrade", scenario::LIBRARY, scenario::DAEMON];
         let work = Work {
@@ -137,13 +159,7 @@ impl Bench {
             report,
             host: Some(arch.served.host()),
         };
-        let folder = self.folder.join("pacman");
-        argv("umoci", ["unpack", "--image"])
-            .arg(format!("{}:{TAG}", subject.layout.directory().display()))
-            .arg(folder.join("bundle"))
-            .stdout()?;
-        fs::rename(made(&folder)?.join("bundle/rootfs"), folder.join("base"))
-            .map_err(Failure::file(&folder))?;
+        let folder = self.unpacked_base("pacman", &subject.layout)?;
         let command = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let work = Work {
             commands: vec![
@@ -153,6 +169,33 @@ impl Bench {
             leftovers: vec!["var/cache", "var/log", "var/lib/pacman/sync"],
         };
         self.in_place("pacman, 2 packages, warm base, s", &Base::at(&folder), &work, &subject)
+    }
+
+    /// Alpine in place. Its apk is a stand-in, so only what is ours beside it says something.
+    fn apk(&mut self) -> Result<Row, Failure> {
+        let mut options = apk::image::Options { tool: apk::image::Tool::StandIn, ..Default::default() };
+        options.installed.push(apk::ApkSpec::new("apk-tools", "2.14.4-r0"));
+        let fixes = [apk::scenario::CONFIGURED, apk::scenario::SCRIPTED];
+        let (_alpine, subject) = self.apk_subject("apk", &options, &fixes)?;
+        let folder = self.unpacked_base("apk", &subject.layout)?;
+        let upgrade = ["/sbin/apk", "--no-cache", "--no-progress", "upgrade", fixes[0], fixes[1]];
+        let work = Work {
+            commands: vec![upgrade.map(str::to_owned).to_vec()],
+            leftovers: vec!["var/lib/apk-stand-in"],
+        };
+        self.in_place("apk (a stand-in), 2 packages, warm base, s", &Base::at(&folder), &work, &subject)
+    }
+
+    /// Alpine without apk: the packages are tiny, so this is what is ours beside them.
+    fn apk_unpacked(&mut self) -> Result<Row, Failure> {
+        let fixes = [apk::scenario::LIBRARY, apk::scenario::DEPENDENT];
+        let (alpine, subject) = self.apk_subject("apk-unpacked", &apk::image::Options::default(), &fixes)?;
+        let files = [fixes[0], fixes[1], apk::scenario::ADDED]
+            .map(|name| alpine.repository.file(name, apk::scenario::NEW));
+        let floor = self.repeated(|bench| bench.archives_by_hand("tar", &files))?;
+        let ours = self.unpacked(&subject)?;
+        let target = Target::AtMost(UNPACKED_SECONDS_MAX);
+        Ok(Row::against("apk unpacked, 3 packages, warm indexes, s", floor, ours, target))
     }
 
     /// Reading databases of 3000 packages, in a program built for speed.
@@ -191,6 +234,38 @@ impl Bench {
         Ok((served, Subject { layout, tag: TAG, report, warming, host }))
     }
 
+    /// The image goes with what is given beside it.
+    fn apk_subject(
+        &self,
+        name: &str,
+        options: &apk::image::Options,
+        fixes: &[&str],
+    ) -> Result<(apk::image::Alpine, Subject), Failure> {
+        let alpine = apk::image::Alpine::new(options)?;
+        let (old, new) = (apk::scenario::OLD, apk::scenario::NEW);
+        let write = |name: &str, names: &[&str]| {
+            let fixes: Vec<_> = names.iter().map(|name| (*name, old, new)).collect();
+            self.native(name, ("alpine", "3.19.1"), &fixes)
+        };
+        let subject = Subject {
+            layout: Layout::open(alpine.layout.directory())?,
+            tag: TAG,
+            report: write(name, fixes)?,
+            warming: write(&format!("{name}-warming"), &[apk::scenario::CONFIGURED])?,
+            host: Some(alpine.served.host()),
+        };
+        Ok((alpine, subject))
+    }
+
+    /// A folder whose `base` is the unpacked image.
+    fn unpacked_base(&self, name: &str, layout: &Layout) -> Result<PathBuf, Failure> {
+        let folder = made(&self.folder.join(name))?;
+        let image = format!("{}:{TAG}", layout.directory().display());
+        argv("umoci", ["unpack", "--image", &image]).arg(folder.join("bundle")).stdout()?;
+        fs::rename(folder.join("bundle/rootfs"), folder.join("base")).map_err(Failure::file(&folder))?;
+        Ok(folder)
+    }
+
     fn in_place(&mut self, what: &str, base: &Base, work: &Work, subject: &Subject) -> Result<Row, Failure> {
         let (mut floors, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.request.runs {
@@ -224,9 +299,7 @@ impl Bench {
         let image = format!("oci:{}:{}", subject.layout.directory().display(), subject.tag);
         let mut arguments: Vec<OsString> =
             words![command, "--image", image, "--report", report, "--progress", "plain"];
-        if report.extension().is_some_and(|kind| kind == "native") {
-            arguments.extend(words!["--scanner", "native"]);
-        }
+        arguments.extend(words!["--scanner", "native"]);
         if let Some(host) = &subject.host {
             arguments.extend(words!["--allow-host", host]);
         }
@@ -234,7 +307,14 @@ impl Bench {
             let out = self.folder.join("out");
             arguments.extend(words!["--tag", "patched", "--oci-dir", out, "--overwrite"]);
         }
-        Ok(self.noted(copa, &arguments)?.seconds())
+        let run = self.noted(copa, &arguments)?;
+        if command == "patch" && run.result["status"] != "patched" {
+            return Err(Failure::new(format!("`{}` has patched nothing", copa.typed(&arguments))));
+        }
+        if command == "patch" {
+            println!("  {:.2} s {}{}", run.seconds(), run.result["timingsMs"], steps(&run.result));
+        }
+        Ok(run.seconds())
     }
 
     fn repeated(&mut self, mut work: impl FnMut(&mut Bench) -> Result<f64, Failure>) -> Result<f64, Failure> {
@@ -273,12 +353,6 @@ impl Bench {
         })
     }
 
-    fn report(&self, name: &str, found: &Value, packages: &[String]) -> Result<PathBuf, Failure> {
-        let mut report = found.clone();
-        keep_only(&mut report, packages);
-        self.written(&format!("{name}.json"), &report)
-    }
-
     /// A report in copa's own form.
     fn native(&self, name: &str, os: (&str, &str), fixes: &[(&str, &str, &str)]) -> Result<PathBuf, Failure> {
         let update = |(name, old, new): &(&str, &str, &str)| json!({ "name": name, "installedVersion": old, "fixedVersion": new, "vulnerabilityID": "CVE-2024-0001" });
@@ -287,7 +361,7 @@ impl Bench {
             "metadata": { "os": { "type": os.0, "version": os.1 }, "config": { "arch": "amd64" } },
             "updates": fixes.iter().map(update).collect::<Vec<_>>(),
         });
-        self.written(&format!("{name}.native"), &report)
+        self.written(&format!("{name}.json"), &report)
     }
 
     fn written(&self, name: &str, report: &Value) -> Result<PathBuf, Failure> {
@@ -297,21 +371,25 @@ impl Bench {
     }
 }
 
-/// Where the newest debs of packages are, as apt says in a root that has fetched its lists.
-fn urls(images: &Images, packages: &[String]) -> Result<Vec<String>, Failure> {
-    let folder = tempfile::tempdir().map_err(Failure::file("temporary folder"))?;
-    let base = Base::unpack(folder.path(), &images.small)?;
-    base.uris(packages)
+/// What must be there to measure a row; the reason to leave it out where it is not.
+fn needs(row: &str) -> Result<(), String> {
+    match row {
+        "distroless" => distroless::needs(),
+        "manifest" => rpm::needs().and_then(|()| tools::need(&["bsdtar"])),
+        "dnf" => rpm::needs(),
+        "pacman" => pacman::image_needs().and_then(|()| tools::need(&["umoci"])),
+        "apk" => apk::needs().and_then(|()| tools::need(&["umoci"])),
+        "apk-unpacked" => apk::needs(),
+        _ => Ok(()),
+    }
 }
 
-fn vulnerable(report: &Value) -> Vec<String> {
-    let findings = report["Results"][0]["Vulnerabilities"].as_array().cloned().unwrap_or_default();
-    let mut names: Vec<String> =
-        findings.iter().filter_map(|finding| finding["PkgName"].as_str().map(str::to_owned)).collect();
-    names.dedup();
-    names.sort();
-    names.dedup();
-    names
+/// What the steps in the sandbox took.
+fn steps(result: &Value) -> String {
+    let steps = result["steps"].as_array().into_iter().flatten();
+    steps
+        .map(|step| format!("; {} {} ms", step["title"].as_str().unwrap_or_default(), step["tookMs"]))
+        .collect()
 }
 
 fn made(folder: &Path) -> Result<PathBuf, Failure> {

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use testkit::command::argv;
+use testkit::command::{Argv, argv};
 use testkit::debian_root::TAG;
 use testkit::image::Layout;
 use testkit::image_reader::ImageReader;
@@ -25,6 +25,17 @@ pub struct Work {
     pub commands: Vec<Vec<String>>,
     /// Folders of the upper that are left out.
     pub leftovers: Vec<&'static str>,
+}
+
+/// A package that can be downloaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deb {
+    /// Where it is.
+    pub url: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// Seconds that the parts of a patch took.
@@ -75,8 +86,7 @@ impl Base {
     pub fn work(&self, work: &Work) -> Result<f64, Failure> {
         self.on_overlay(|root, upper| {
             let run = |words: &Vec<String>| {
-                let command = argv("chroot", [root.as_os_str()]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-                words.iter().fold(command, |command, word| command.arg(word)).stdout().map(drop)
+                words.iter().fold(inside(root), |command, word| command.arg(word)).stdout().map(drop)
             };
             let done = seconds(|| Ok(work.commands.iter().try_for_each(run)?))?;
             for leftover in work.leftovers.iter().chain(&["etc/resolv.conf"]) {
@@ -86,17 +96,13 @@ impl Base {
         })
     }
 
-    /// Where the newest debs of packages are, as apt says after it has fetched its lists.
-    pub fn uris(&self, packages: &[String]) -> Result<Vec<String>, Failure> {
+    /// The newest debs of packages, as apt says after it has fetched its lists.
+    pub fn debs(&self, packages: &[&str]) -> Result<Vec<Deb>, Failure> {
         self.on_overlay(|root, _| {
-            argv("chroot", [root.as_os_str()]).arg("/usr/bin/apt-get").arg("-qq").arg("update").stdout()?;
-            let print = argv("chroot", [root.as_os_str()])
-                .arg("/usr/bin/apt-get")
-                .arg("--print-uris")
-                .arg("download");
+            inside(root).arg("/usr/bin/apt-get").arg("-qq").arg("update").stdout()?;
+            let print = inside(root).arg("/usr/bin/apt-get").arg("--print-uris").arg("download");
             let said = packages.iter().fold(print, |command, name| command.arg(name)).stdout()?;
-            let said = String::from_utf8_lossy(&said).into_owned();
-            Ok(said.lines().filter_map(|line| line.split('\'').nth(1).map(str::to_owned)).collect())
+            Ok(String::from_utf8_lossy(&said).lines().filter_map(deb).collect())
         })
     }
 
@@ -108,6 +114,9 @@ impl Base {
         let options =
             format!("lowerdir={},upperdir={},workdir={}", base.display(), upper.display(), spare.display());
         argv("mount", ["-t", "overlay", "-o", &options, "overlay"]).arg(&root).stdout()?;
+        for folder in ["dev", "proc", "tmp"].map(|name| root.join(name)) {
+            fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+        }
         argv("mount", ["--rbind", "/dev"]).arg(root.join("dev")).stdout()?;
         argv("mount", ["-t", "proc", "proc"]).arg(root.join("proc")).stdout()?;
         let resolver = root.join("etc/resolv.conf");
@@ -122,14 +131,9 @@ impl Base {
 
     fn timed(&self, root: &Path, upper: &Path, packages: &[String]) -> Result<Patched, Failure> {
         let apt = |words: &[&str]| {
-            let command = argv("chroot", [root.as_os_str()])
-                .arg("/usr/bin/apt-get")
-                .arg("-qq")
-                .env("DEBIAN_FRONTEND", "noninteractive");
-            words
-                .iter()
-                .fold(command, |command, word| command.arg(word))
-                .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            let command =
+                inside(root).arg("/usr/bin/apt-get").arg("-qq").env("DEBIAN_FRONTEND", "noninteractive");
+            words.iter().fold(command, |command, word| command.arg(word))
         };
         let update = seconds(|| Ok(apt(&["update"]).stdout().map(drop)?))?;
         let names: Vec<&str> = packages.iter().map(String::as_str).collect();
@@ -148,6 +152,19 @@ impl Base {
         let pack = seconds(|| pack(upper, &self.folder.join("layer.tar.gz")))?;
         Ok(Patched { update, install, pack })
     }
+}
+
+/// The start of a command in a root, with nothing of the bench in its environment that matters there.
+fn inside(root: &Path) -> Argv {
+    argv("chroot", [root.as_os_str()]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("TMPDIR", "/tmp")
+}
+
+/// A line of `apt-get --print-uris`: the address in quotes, the name of the file, its size and its hash.
+fn deb(line: &str) -> Option<Deb> {
+    let (url, rest) = line.strip_prefix('\'')?.split_once("' ")?;
+    let mut parts = rest.split(' ').next()?.split('_');
+    let (name, version) = (parts.next()?.to_owned(), parts.next()?.replace("%3a", ":"));
+    Some(Deb { url: url.to_owned(), name, version })
 }
 
 pub fn pack(upper: &Path, layer: &Path) -> Result<(), Failure> {
@@ -225,4 +242,17 @@ pub fn seconds(work: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failur
     let begun = Instant::now();
     work()?;
     Ok(begun.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_apt_prints_is_read() {
+        let line = "'http://mirror.example/a%2bb_1%3a2~3_all.deb' a+b_1%3a2~3_all.deb 12 SHA256:0";
+        let url = "http://mirror.example/a%2bb_1%3a2~3_all.deb".to_owned();
+        assert_eq!(deb(line), Some(Deb { url, name: "a+b".to_owned(), version: "1:2~3".to_owned() }));
+        assert_eq!(deb("Reading package lists..."), None);
+    }
 }

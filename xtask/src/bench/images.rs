@@ -97,7 +97,7 @@ fn choose(report: &Value) -> Vec<String> {
     of_new_source.map(|package| text(&package["Name"])).take(PACKAGES).collect()
 }
 
-pub fn keep_only(report: &mut Value, packages: &[String]) {
+fn keep_only(report: &mut Value, packages: &[String]) {
     if let Some(entries) = report["Results"][0]["Vulnerabilities"].as_array_mut() {
         entries.retain(|entry| packages.iter().any(|package| entry["PkgName"] == package.as_str()));
     }
