@@ -110,9 +110,6 @@ impl Tool {
 
     fn dnf(self, order: Upgrade<'_>, settings: &Settings) -> Vec<String> {
         let mut argv = [self.program, "-y"].map(str::to_owned).to_vec();
-        // The others only take away what a new package says that it takes the place of.
-        let erases = matches!(self.kind, Kind::Tdnf | Kind::Dnf | Kind::Dnf5);
-        argv.extend((erases && settings.policy.allow_removals).then(|| "--allowerasing".to_owned()));
         if matches!(self.kind, Kind::Tdnf | Kind::Dnf | Kind::Dnf5) {
             argv.push("--refresh".to_owned());
         }
@@ -121,6 +118,9 @@ impl Tool {
         // The old word is the one that every microdnf knows.
         argv.push(if self.kind == Kind::Microdnf { "update" } else { "upgrade" }.to_owned());
         argv.extend(order.security.then(|| "--security".to_owned()));
+        // dnf 5 knows it behind the command only. Those that do not only take away what a new package says that it replaces.
+        let erases = matches!(self.kind, Kind::Tdnf | Kind::Dnf | Kind::Dnf5);
+        argv.extend((erases && settings.policy.allow_removals).then(|| "--allowerasing".to_owned()));
         argv
     }
 

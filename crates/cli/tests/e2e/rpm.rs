@@ -398,6 +398,19 @@ fn what_fails_half_way_makes_no_image() {
 }
 
 #[test]
+fn a_package_goes_only_where_that_is_allowed() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    for family in [Family::Rocky, Family::Fedora, Family::Sles] {
+        let subject = Subject::with(family, |setup| setup.repositories(&[Repo::Base, Repo::Hostile]));
+        subject.patched(Some(&[(scenario::REMOVER, scenario::NEW)]), &["--allow-removals"]);
+        assert_eq!(subject.versions(PATCHED, scenario::REMOVER), [scenario::NEW], "{family:?}");
+        assert!(subject.versions(PATCHED, scenario::VICTIM).is_empty(), "{family:?}");
+    }
+}
+
+#[test]
 fn what_asks_is_answered_by_nobody() {
     if let Err(reason) = needs() {
         skip!("{reason}");
