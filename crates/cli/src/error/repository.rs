@@ -11,8 +11,11 @@ pub(super) fn repository(error: &E) -> Sorted {
         E::NoKey { .. } => {
             packages("give the repository's key with --repositories, beside its configuration")
         }
-        E::Archived { .. } | E::Expired { .. } => packages(
+        E::Archived { .. } => packages(
             "packages of a release at its end come from an archive that nobody keeps up: --allow-archived takes them all the same",
+        ),
+        E::Expired { .. } => packages(
+            "the mirror may be stale; try another. --allow-archived takes indexes of a release at its end all the same",
         ),
         E::Configuration { .. } => (Kind::Image, None),
         E::Signature { fault: SignatureFault::UnknownKey(_), .. } => packages(

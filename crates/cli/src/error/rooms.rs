@@ -406,6 +406,7 @@ mod tests {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let mismatch =
             plan::Error::Mismatch { what: "distribution", report: "alpine".into(), image: "debian".into() };
+        let refused = |worst| patch::Error::Packages { what: "a:amd64 1 was removed".into(), worst };
         let unsupported = adapter::Error::Unsupported("Alpine Linux".into());
         for (error, kind, part) in [
             (engine(unavailable), Kind::Engine, "run as root"),
@@ -416,6 +417,9 @@ mod tests {
                 "copa cache prune",
             ),
             (patch::Error::Plan(mismatch), Kind::Report, "--allow-mismatch"),
+            (refused(patch::Offence::Removed), Kind::Packages, "hint: --allow-removals"),
+            (refused(patch::Offence::Behind), Kind::Packages, "lag behind"),
+            (refused(patch::Offence::Failed), Kind::Packages, "hint: --ignore-errors"),
             (
                 patch::Error::Adapter { name: "a".into(), source: unsupported },
                 Kind::Image,
