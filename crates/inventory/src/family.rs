@@ -129,7 +129,7 @@ impl Family {
         let whole = |family: &&Family| family.scanner_names.contains(&name.as_str());
         let within = |known: &&str| known.len() >= WITHIN_BYTES_MIN && name.contains(*known);
         let found = FAMILIES.iter().find(whole);
-        found.or_else(|| FAMILIES.iter().find(|family| family.scanner_names.iter().any(|n| within(n))))
+        found.or_else(|| FAMILIES.iter().find(|family| family.scanner_names.iter().any(within)))
     }
 }
 
