@@ -1,9 +1,10 @@
 //! A verified package file, and what is in it: control files, and entries in archive order by the one strict tar reader.
 
 use crate::{
-    Chosen, Error, Format, apk, apt, rpm,
+    Chosen, Error, Format, apk, apt,
     inflate::{Inflate, Packing},
     limits::UNPACKED_BYTES_MAX,
+    rpm,
     section::Section,
 };
 use layer::{Entry, Kind, Limits, TarReader};
@@ -37,6 +38,15 @@ pub struct Package {
     pub control: BTreeMap<String, Vec<u8>>,
     pub(crate) content: Section,
     pub(crate) packing: Packing,
+    pub(crate) form: Form,
+}
+
+/// How a package's entries lie in its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Tar,
+    /// As of RPM packages: what is not in the archive's own heads is in the package's header.
+    Cpio,
 }
 
 /// Takes the entries of a package: each with its content where it is a regular file.
@@ -76,7 +86,7 @@ impl Archive {
     }
 
     /// Of an RPM package the header, without magic, of the installed version that it takes the place of, where the repositories
-    /// still have that and it is signed as it must be.
+    /// still have that and it is signed by a key of theirs; never where packages need no signature.
     pub fn replaced_header(&self) -> Option<&[u8]> {
         self.replaced.as_deref().map(Vec::as_slice)
     }
@@ -125,7 +135,8 @@ impl Package {
         let limits = Limits { unpacked_bytes: UNPACKED_BYTES_MAX, ..Limits::default() };
         let stream = Inflate::new(self.content.clone(), self.packing, UNPACKED_BYTES_MAX);
         let stream = stream.map_err(|e| self.malformed(&e))?;
-        if let Some(header) = self.control.get(rpm::open::HEADER) {
+        if self.form == Form::Cpio {
+            let header = self.control.get(rpm::open::HEADER).map_or(&[][..], Vec::as_slice);
             return rpm::payload::entries(header, stream, &self.item(), visit);
         }
         let mut tar = TarReader::new(stream, &limits);

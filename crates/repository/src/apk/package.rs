@@ -7,6 +7,7 @@
 use super::{checksum::Checksum, member, signature::is_signature};
 use crate::{
     Chosen, Error, Package,
+    archive::Form,
     inflate::Packing,
     limits::{CONTROL_BYTES_MAX, CONTROL_FILES_MAX},
     section::Section,
@@ -50,6 +51,7 @@ pub(crate) fn open(file: &Section, chosen: &Chosen, item: &str) -> Result<Packag
         architecture,
         control,
         packing: Packing::Gzip,
+        form: Form::Tar,
         content: data,
     })
 }

@@ -3,6 +3,7 @@
 use super::{ar, deb822};
 use crate::{
     Error, Package,
+    archive::Form,
     inflate::{Inflate, Packing},
     limits::{CONTROL_BYTES_MAX, CONTROL_FILES_MAX},
     section::Section,
@@ -30,6 +31,7 @@ pub(crate) fn open(file: &Section, item: &str) -> Result<Package, Error> {
         control,
         packing: Packing::of_name(&data.name),
         content: data.content,
+        form: Form::Tar,
     })
 }
 

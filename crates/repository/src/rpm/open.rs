@@ -5,6 +5,7 @@
 use super::{keys::Signers, replaced::Replaced};
 use crate::{
     Error, Package, SignatureFault,
+    archive::Form,
     inflate::Packing,
     openpgp::{Keyring, Signed, verify},
     section::Section,
@@ -27,6 +28,9 @@ pub(super) const HEADER_BYTES_MAX: u64 = header::DATA_BYTES_MAX as u64;
 /// and rpm 6's list of all in base64.
 const SIGNATURES: [Tag; 2] = [Tag(268), Tag(267)];
 const SIGNATURE_LIST: Tag = Tag(278);
+
+/// Signatures of one package that are looked at: each costs the digest of the whole header. Real packages have two or three.
+const SIGNATURES_MAX: usize = 16;
 
 /// `PGPHASHALGO_SHA256` (RFC 9580 §9.5).
 const SHA256: u64 = 8;
@@ -71,14 +75,14 @@ impl Headers {
         parsed(&self.header)
     }
 
-    /// Signatures of the header.
+    /// Signatures of the header, the first ones where there are very many.
     fn signatures(&self) -> Result<Vec<Vec<u8>>, String> {
         let header = parsed(&self.signature)?;
         let mut all = Vec::new();
         for tag in SIGNATURES {
             all.extend(header.binary(tag).map_err(|e| e.to_string())?.map(<[u8]>::to_vec));
         }
-        for text in header.texts(SIGNATURE_LIST).map_err(|e| e.to_string())? {
+        for text in header.texts(SIGNATURE_LIST).map_err(|e| e.to_string())?.take(SIGNATURES_MAX) {
             let armour = [b"-----BEGIN PGP SIGNATURE-----\n\n", text, b"\n-----END PGP SIGNATURE-----\n"];
             all.push(armour.concat());
         }
@@ -182,9 +186,8 @@ pub(super) fn installed_header(beginning: &[u8], replaced: &Replaced, now: i64) 
         bytes.map(<[u8]>::to_vec).ok_or_else(|| "it breaks off".to_owned())
     };
     let headers = Headers::of(&part)?;
-    if let Some(keys) = &replaced.signers.0 {
-        headers.signed_by(keys, now).map_err(|fault| fault.to_string())?;
-    }
+    let keys = replaced.signers.0.as_ref().ok_or("nobody must have signed it")?;
+    headers.signed_by(keys, now).map_err(|fault| fault.to_string())?;
     let header = headers.header()?;
     let text = |tag| header.text(tag).map(Option::unwrap_or_default).map_err(|e| e.to_string());
     match replaced.is(text(Tag::NAME)?, &version(&header)?, text(Tag::ARCH)?) {
@@ -221,5 +224,23 @@ fn read(parts: Parts) -> Result<Package, String> {
     let architecture = text(Tag::ARCH)?.to_owned();
     // As the database has it: without the magic of the file.
     control.insert(HEADER.to_owned(), parts.headers.header[8..].to_vec());
-    Ok(Package { name, version, architecture, control, content: parts.payload, packing })
+    Ok(Package { name, version, architecture, control, content: parts.payload, packing, form: Form::Cpio })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_of_very_many_signatures_are_looked_at() {
+        for (count, expected) in [(2u32, 2), (1000, SIGNATURES_MAX)] {
+            let texts = b"x\0".repeat(count as usize);
+            // One entry: tag, an array of texts, offset, count.
+            let numbers = [1, texts.len() as u32, SIGNATURE_LIST.0, 8, 0, count];
+            let numbers = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+            let signature = [vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0], numbers, texts].concat();
+            let headers = Headers { signature, header: Vec::new(), end: 0 };
+            assert_eq!(headers.signatures().map(|all| all.len()), Ok(expected));
+        }
+    }
 }

@@ -31,9 +31,11 @@ pub(crate) struct Replaced {
 }
 
 impl Provenance {
-    /// The header of what is replaced, signed as a package must be. None where it cannot be had: it is a help, no need.
+    /// The header of what is replaced, signed by a key of the repository. None where it cannot be had: it is a help, no need. None
+    /// too where packages need no signature: whoever serves it could name any file of the image as what may go.
     pub(crate) async fn replaced_header(&self, session: &Session<'_>) -> Option<Arc<Vec<u8>>> {
         let replaced = self.replaced.as_ref().filter(|replaced| replaced.end <= HEADER_BYTES_MAX)?;
+        replaced.signers.0.as_ref()?;
         for url in &replaced.urls {
             match replaced.beginning(url, session).await {
                 Ok(bytes) => match open::installed_header(&bytes, replaced, session.now) {
