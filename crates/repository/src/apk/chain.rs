@@ -9,14 +9,21 @@ use super::{
 use crate::{
     Error, Event, IndexRecord, Session,
     heads::{Ask, Head},
-    limits::INDEX_BYTES_MAX,
+    limits::{INDEX_BYTES_MAX, RATIO_FREE_BYTES},
 };
 use fetch::client::{Url, shown};
 use inventory::apk::repositories::{Layout, Repository};
 use jiff::Timestamp;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of an index, in the folder of its architecture.
 const INDEX: &str = "APKINDEX.tar.gz";
+
+/// How many times larger than its packed form an index may be, beyond what any may have. Alpine's is four times larger.
+const RATIO_UNTOLD: u64 = 40;
+
+/// Bytes of all indexes of an image together. All repositories of Alpine have some 20 MB, Wolfi's has above 100 MB.
+const LISTS_BYTES_MAX: u64 = 2 << 30;
 
 /// How far the build time of an index's newest package may go back. An index has no date of its own, and a package that is
 /// withdrawn takes that time with it; a replayed index is told from that only where it is older by more. Within the bound the
@@ -35,6 +42,8 @@ pub(super) struct Chain<'a> {
     pub(super) session: &'a Session<'a>,
     pub(super) architecture: &'a str,
     pub(super) keys: Keys<'a>,
+    /// Bytes of indexes held or about to be.
+    pub(super) held: AtomicU64,
 }
 
 impl Chain<'_> {
@@ -57,16 +66,30 @@ impl Chain<'_> {
         }
         let not_signed = |fault| Error::Signature { url: at.clone(), fault };
         let (signed, key) = signature::verified(&head.bytes, &self.keys).map_err(not_signed)?;
-        let (signed, name) = (signed.to_vec(), at.clone());
-        let read = move || {
-            read(&signed).map_err(|why| Error::NotAnIndex { url: name, why: inventory::printable(&why) })
-        };
-        let index = self.session.blocking(read).await?;
+        let index = self.bounded(signed, &at).await?;
         let notes = self.judged(&at, &head, &index).await?;
         (self.session.events)(Event::Index { url: at.clone(), fetched: head.fetched });
         let record =
             IndexRecord { url: at, digest: head.digest().clone(), signed_by: Some(key), date: index.newest };
         Ok(Fetched { record, listed: Listed { index, tag: repository.tag.clone(), folder }, notes })
+    }
+
+    /// The list in what has been signed, where there is room for it beside all others.
+    async fn bounded(&self, signed: &[u8], url: &str) -> Result<Index, Error> {
+        let most = most(signed.len() as u64);
+        let before = self.held.fetch_add(most, Ordering::Relaxed);
+        let (signed, name) = (signed.to_vec(), url.to_owned());
+        let read = move || {
+            read(&signed, most)
+                .map_err(|why| Error::NotAnIndex { url: name, why: inventory::printable(&why) })
+        };
+        let index = match before.saturating_add(most) > LISTS_BYTES_MAX {
+            true => Err(Error::Limit(format!("package lists of more than {LISTS_BYTES_MAX} bytes"))),
+            false => self.session.blocking(read).await,
+        };
+        let used = index.as_ref().map_or(0, Index::size);
+        self.held.fetch_sub(most.saturating_sub(used), Ordering::Relaxed);
+        index
     }
 
     /// Where the index and the packages are.
@@ -106,15 +129,20 @@ impl Chain<'_> {
     }
 }
 
+/// Most bytes that an index of so many packed ones may have: it does not say how many it has.
+fn most(packed: u64) -> u64 {
+    RATIO_FREE_BYTES.saturating_add(packed.saturating_mul(RATIO_UNTOLD)).min(INDEX_BYTES_MAX)
+}
+
 fn day(seconds: i64) -> String {
     Timestamp::from_second(seconds)
         .map_or_else(|_| seconds.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 /// The list in what has been signed: one member, and nothing behind it.
-fn read(signed: &[u8]) -> Result<Index, String> {
-    let found = member::unpacked(signed, INDEX_BYTES_MAX)?;
-    let (plain, rest) = found.ok_or_else(|| format!("it unpacks to more than {INDEX_BYTES_MAX} bytes"))?;
+fn read(signed: &[u8], most: u64) -> Result<Index, String> {
+    let found = member::unpacked(signed, most)?;
+    let (plain, rest) = found.ok_or_else(|| format!("it unpacks to more than {most} bytes"))?;
     if !rest.is_empty() {
         return Err("more than one member is signed".into());
     }

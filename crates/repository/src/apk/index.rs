@@ -71,7 +71,11 @@ impl Index {
                 'p' => {
                     for word in value.split_ascii_whitespace() {
                         let name = word.split(['=', '<', '>', '~']).next().unwrap_or(word);
-                        self.providers.entry(name.to_owned()).or_default().push(at);
+                        let known = self.providers.entry(name.to_owned()).or_default();
+                        // Once for a package, however often it says so.
+                        if known.last() != Some(&at) {
+                            known.push(at);
+                        }
                     }
                 }
                 't' => self.newest = self.newest.max(value.parse().unwrap_or(0)),
@@ -80,6 +84,11 @@ impl Index {
         }
         self.records.push(range);
         Ok(())
+    }
+
+    /// Its bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.text.len() as u64
     }
 
     /// Records of packages of this name.
@@ -112,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_index_is_looked_up_by_name_and_by_what_is_provided() {
-        let text = "C:Q1x\nP:a\nV:1-r0\nt:20\np:so:a.so.1=1.2 cmd:a\n\n\nP:b\nV:1-r0\nt:10\np:virtual\n\nP:a\nV:2-r0";
+        let text = "C:Q1x\nP:a\nV:1-r0\nt:20\np:so:a.so.1=1.2 cmd:a so:a.so.1=1.3\n\n\nP:b\nV:1-r0\nt:10\np:virtual\n\nP:a\nV:2-r0";
         let index = Index::of(text.into()).unwrap();
         let versions: Vec<_> = index.named("a").map(|record| record["V"].clone()).collect();
         assert_eq!(versions, ["1-r0", "2-r0"]);

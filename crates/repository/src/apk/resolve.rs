@@ -21,8 +21,12 @@ use oci::Digest;
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    sync::atomic::AtomicU64,
 };
 use version::PackageName;
+
+/// Most repositories of one image; a crowded one has a dozen.
+const REPOSITORIES_MAX: usize = 64;
 
 /// Repositories asked at the same time.
 const REPOSITORIES_AT_ONCE: usize = 4;
@@ -42,7 +46,8 @@ pub(crate) async fn resolve(request: &Request, session: &Session<'_>) -> Result<
     let installed = installed(request, &mut notes);
     let repositories = repositories(request, &mut notes)?;
     let keys = Keys::of(&request.files, &request.os);
-    let chain = Chain { session, architecture: &request.architecture, keys };
+    let held = AtomicU64::new(0);
+    let chain = Chain { session, architecture: &request.architecture, keys, held };
     let each = repositories.iter().map(|repository| chain.fetch(repository));
     let fetched: Vec<Fetched> =
         session.unless_cancelled(stream::iter(each).buffered(REPOSITORIES_AT_ONCE).try_collect()).await?;
@@ -110,6 +115,9 @@ fn repositories(request: &Request, notes: &mut Vec<String>) -> Result<Vec<Reposi
         repository.url.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
     };
     let list: Vec<_> = found.list.into_iter().filter(remote).collect();
+    if list.len() > REPOSITORIES_MAX {
+        return Err(Error::Limit(format!("more than {REPOSITORIES_MAX} repositories")));
+    }
     if !list.is_empty() {
         return Ok(list);
     }

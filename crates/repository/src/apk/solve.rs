@@ -18,6 +18,9 @@ const STEPS_MAX: usize = 20_000;
 /// Packages set in all states together that a search may come back to, some 200 bytes each.
 const HELD_MAX: usize = 1_000_000;
 
+/// What reading the record of one provider counts as, in comparisons.
+const PROVIDER_WORK: usize = 64;
+
 /// The world, in errors.
 const WORLD: &str = "/etc/apk/world";
 
@@ -51,12 +54,13 @@ impl Solver<'_> {
         let mut ahead: Vec<Fork> = Vec::new();
         let mut dead: Option<Dead> = None;
         for _ in 0..STEPS_MAX {
-            let Some((cause, problem)) = state.problem(self.ground) else { return Ok(state.into_set()) };
+            let problem = state.problem(self.ground);
             let held: usize = ahead.iter().map(|(state, ..)| state.size()).sum();
-            if held > HELD_MAX {
+            if self.ground.is_spent() || held > HELD_MAX {
                 dead = None;
                 break;
             }
+            let Some((cause, problem)) = problem else { return Ok(state.into_set()) };
             let choices = self.choices(&state, &problem);
             if choices.is_empty() && dead.is_none() {
                 dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
@@ -72,7 +76,9 @@ impl Solver<'_> {
             }
         }
         let limit = || {
-            Error::Limit(format!("no set of versions found in {STEPS_MAX} steps or {PACKAGES_MAX} packages"))
+            Error::Limit(format!(
+                "no set of versions found in {STEPS_MAX} steps with {PACKAGES_MAX} packages"
+            ))
         };
         Err(dead.unwrap_or_else(|| Dead { root: String::new(), error: limit() }))
     }
@@ -99,12 +105,18 @@ impl Solver<'_> {
         let names: BTreeSet<&String> =
             self.ground.providing(&relation.name).iter().chain(&providers).chain([&relation.name]).collect();
         let mut found: Vec<Rc<Offer>> = Vec::new();
+        self.ground.spend(names.len(), PROVIDER_WORK);
         for name in names
             .into_iter()
             .filter(|name| !state.is_set(name) && !self.frozen.contains(*name))
             .take(PACKAGES_MAX)
         {
             let least = self.ground.installed.get(name).map(|unit| &unit.version);
+            let offers = self.universe.offers(name);
+            let provided: usize = offers.iter().map(|offer| 1 + offer.unit.provides.len()).sum();
+            if self.ground.spend(1, provided) {
+                break;
+            }
             let offer = self.universe.meeting(name, relation, least);
             found.extend(offer.filter(|offer| least.is_some() || is_meant(offer, &relation.name)));
         }
@@ -188,5 +200,33 @@ fn next(ahead: &mut Vec<Fork>) -> Option<State> {
         };
         next.set(offer, Some(by));
         return Some(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{index::Index, unit::tests::unit, universe::Listed},
+        *,
+    };
+
+    /// What is asked for says `count` times that it cannot be with what another package provides so many times.
+    fn solved(count: usize) -> Result<Solution, Dead> {
+        let words = |prefix: &str| (0..count).map(|n| format!(" {prefix}{n}")).collect::<String>();
+        let index = Index::of(format!("P:a\nV:2-r0\nD:{}\n", words("!x")).into()).unwrap();
+        let folder = "https://mirror.example/".parse().unwrap();
+        let lists = vec![Listed { index, tag: None, folder }];
+        let installed = vec![unit("P:a\nV:1-r0"), unit(&format!("P:b\nV:1-r0\np:{}", words("y")))];
+        let (ground, frozen) = (Ground::new(installed, Vec::new()), BTreeSet::new());
+        let universe = Universe::new(lists, "x86_64".into(), Vec::new());
+        let solver = Solver { universe: &universe, ground: &ground, frozen: &frozen };
+        let offer = universe.candidate("a", &"1-r0".parse().unwrap()).unwrap();
+        solver.solve(&BTreeMap::from([("a".to_owned(), offer)]))
+    }
+
+    #[test]
+    fn a_search_gives_up_where_too_much_must_be_compared() {
+        assert_eq!(solved(100).ok().map(|(set, _)| set.len()), Some(1));
+        assert!(matches!(solved(90_000).err().map(|dead| dead.error), Some(Error::Limit(_))));
     }
 }

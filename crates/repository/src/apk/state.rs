@@ -3,9 +3,13 @@
 use super::{unit::Unit, universe::Offer};
 use inventory::apk::relation::Relation;
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap, VecDeque},
     rc::Rc,
 };
+
+/// Comparisons made for one image in all searches together: half a minute or so. Hundreds of packages take a hundredth.
+const WORK_MAX: u64 = 5_000_000_000;
 
 /// What does not change while a solution is sought.
 pub(super) struct Ground {
@@ -15,6 +19,8 @@ pub(super) struct Ground {
     providing: HashMap<String, Vec<String>>,
     /// Packages by what they need.
     needing: HashMap<String, Vec<String>>,
+    /// Comparisons made so far.
+    work: Cell<u64>,
 }
 
 /// What has been set, in what order it is to be looked at, and on whose account.
@@ -48,12 +54,24 @@ impl Ground {
                 needing.entry(need.name.clone()).or_default().push(unit.name.clone());
             }
         }
-        Ground { installed, world, providing, needing }
+        Ground { installed, world, providing, needing, work: Cell::default() }
     }
 
     /// Names of installed packages that count under a name.
     pub(super) fn providing(&self, name: &str) -> &[String] {
         self.providing.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes the comparisons of so many things with so many others; whether there have been too many.
+    pub(super) fn spend(&self, things: usize, others: usize) -> bool {
+        let work = (things as u64).saturating_mul(others as u64).saturating_add(1);
+        self.work.set(self.work.get().saturating_add(work));
+        self.is_spent()
+    }
+
+    /// Whether no work may be done any more; then nothing that was found counts.
+    pub(super) fn is_spent(&self) -> bool {
+        self.work.get() > WORK_MAX
     }
 
     fn met(&self, relation: &Relation) -> bool {
@@ -107,9 +125,12 @@ impl State {
         names.filter_map(|name| ground.installed.get(name))
     }
 
+    /// Whether a need is met. Where no work may be done any more it is, and whoever asks gives up.
     fn met(&self, ground: &Ground, relation: &Relation) -> bool {
-        self.set.values().any(|offer| offer.unit.meets(relation))
-            || self.kept(ground, &relation.name).any(|unit| unit.meets(relation))
+        let meets = |unit: &Unit| ground.spend(1, unit.provides.len()) || unit.meets(relation);
+        ground.is_spent()
+            || self.set.values().any(|offer| meets(&offer.unit))
+            || self.kept(ground, &relation.name).any(meets)
     }
 
     /// The first problem that what was set last has brought, with the package that brought it.
@@ -142,7 +163,7 @@ impl State {
         Some(Problem::Need { by: unit.name.clone(), relation: missing.clone() })
     }
 
-    /// What cannot be together with a package, and was not before.
+    /// What cannot be together with a package, and was not before. Nothing where no work may be done any more.
     fn clash(&self, ground: &Ground, unit: &Unit) -> Option<Problem> {
         let others = || {
             let kept = ground.installed.values().filter(|other| !self.set.contains_key(&other.name));
@@ -159,6 +180,13 @@ impl State {
         };
         let says = |one: &Unit, two: &Unit| one.against.iter().any(|relation| two.meets(relation));
         for other in others() {
+            let names = [unit, other].map(|unit| 1 + unit.provides.len());
+            if ground.spend(names[0], names[1])
+                || ground.spend(unit.against.len(), names[1])
+                || ground.spend(other.against.len(), names[0])
+            {
+                return None;
+            }
             for (one, two) in [(unit, other), (other, unit)] {
                 let found = one.against.iter().find(|relation| two.meets(relation));
                 if let Some(relation) = found.filter(|_| !before(other, &says)) {
@@ -176,11 +204,16 @@ impl State {
     /// Who had what they need through the version before, and have it no more.
     fn forsaken(&self, ground: &Ground, unit: &Unit) -> Option<Problem> {
         let old = ground.installed.get(&unit.name)?;
-        let lost = |relation: &Relation| old.meets(relation) && !self.met(ground, relation);
+        let lost = |relation: &Relation| {
+            !ground.spend(1, old.provides.len()) && old.meets(relation) && !self.met(ground, relation)
+        };
         for name in old.names() {
             let needing = ground.needing.get(name).map_or(&[][..], Vec::as_slice);
             let kept = needing.iter().filter(|by| !self.set.contains_key(*by));
             for by in kept.filter_map(|by| ground.installed.get(by)) {
+                if ground.spend(1, by.needs.len()) {
+                    return None;
+                }
                 if let Some(relation) =
                     by.needs.iter().find(|relation| relation.name == name && lost(relation))
                 {

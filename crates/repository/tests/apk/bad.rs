@@ -171,3 +171,16 @@ async fn an_index_of_long_ago_does_not_follow_a_newer_one() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_have_a_bound() {
+    let lab = lab!();
+    let mut request = lab.request(&["copa-a 1-r0"], Wanted::All);
+    let line = request.files[REPOSITORIES].clone();
+    let own = |n: usize| [&line[..], &format!("https://mirror.example/{n}\n").into_bytes()].concat();
+    request.files.insert(REPOSITORIES.to_owned(), (0..64).flat_map(own).collect());
+    let error = lab.resolve(&request).await.unwrap_err();
+    assert!(matches!(&error, Error::Limit(what) if what == "more than 64 repositories"), "{error:?}");
+    request.files.insert(REPOSITORIES.to_owned(), line.repeat(64));
+    assert_eq!(chosen(&lab.resolve(&request).await.unwrap()), ["copa-a 2-r0"]);
+}
