@@ -10,13 +10,26 @@ use crate::{
     Error, Event, IndexRecord, Session, SignatureFault,
     heads::{Ask, Head, mismatch},
     inflate::{Inflate, Packing},
-    limits::{INDEX_BYTES_MAX, INDEX_PACKED_BYTES_MAX},
+    limits::{INDEX_BYTES_MAX, INDEX_PACKED_BYTES_MAX, RATIO_FREE_BYTES},
     openpgp::{Keyring, Signed, verify},
 };
 use fetch::client::{Url, shown};
+use futures_util::{StreamExt, stream};
 use oci::Digest;
-use std::io::Read;
+use std::{
+    io::Read,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use store::Store;
+
+/// Repositories asked at the same time.
+const REPOSITORIES_AT_ONCE: usize = 4;
+
+/// Bytes of all indexes of an image together. All repositories of Fedora have some 300 MB.
+const LISTS_BYTES_MAX: u64 = 2 << 30;
+
+/// How many times larger than its packed form an index may be where its head does not say how large it is.
+const RATIO_UNTOLD: u64 = 40;
 
 /// How far a head's date may be ahead of our clock.
 const AHEAD_SECONDS_MAX: i64 = 24 * 3600;
@@ -36,6 +49,8 @@ pub(super) struct Fetched {
 pub(super) struct Chain<'a> {
     pub(super) request: &'a Request,
     pub(super) session: &'a Session<'a>,
+    /// Bytes of indexes held or about to be.
+    pub(super) held: AtomicU64,
 }
 
 impl Chain<'_> {
@@ -70,9 +85,12 @@ impl Chain<'_> {
         let missing =
             |kind: &str| Error::NotAnIndex { url: record.url.clone(), why: format!("it has no {kind}") };
         let primary = repomd.data.get("primary").ok_or_else(|| missing("primary"))?;
-        let primary = self.index(base, primary, ask).await?;
+        let primary = self.bounded(base, primary, ask).await?;
         let advisories = match repomd.data.get("updateinfo").filter(|_| self.request.security_only) {
-            Some(data) => Some(self.index(base, data, ask).await?),
+            Some(data) => {
+                let advisories = self.bounded(base, data, ask).await;
+                Some(advisories.inspect_err(|_| self.release(primary.len() as u64))?)
+            }
             None => None,
         };
         let mut notes = Vec::new();
@@ -161,8 +179,31 @@ impl Chain<'_> {
         }
     }
 
+    /// The index, where there is room for it beside all others.
+    async fn bounded(&self, base: &Url, data: &Data, ask: Ask) -> Result<String, Error> {
+        let at = shown(&located(base, &data.location)?);
+        let malformed = |why| Error::NotAnIndex { url: at.clone(), why };
+        let (_, packed) = data.packed().map_err(malformed)?;
+        let told = data.plain().map_err(malformed)?.map(|(_, size)| size);
+        let untold = || RATIO_FREE_BYTES.saturating_add(packed.saturating_mul(RATIO_UNTOLD));
+        let most = told.unwrap_or_else(untold).min(INDEX_BYTES_MAX);
+        let before = self.held.fetch_add(most, Ordering::Relaxed);
+        let index = match before.saturating_add(most) > LISTS_BYTES_MAX {
+            true => Err(Error::Limit(format!("package lists of more than {LISTS_BYTES_MAX} bytes"))),
+            false => self.index(base, data, most, ask).await,
+        };
+        let used = index.as_ref().map_or(0, |text| text.len() as u64);
+        self.release(most.saturating_sub(used));
+        index
+    }
+
+    /// Gives back room that is not needed, or not any more.
+    fn release(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// An index, from the cache where it is there.
-    async fn index(&self, base: &Url, data: &Data, ask: Ask) -> Result<String, Error> {
+    async fn index(&self, base: &Url, data: &Data, most: u64, ask: Ask) -> Result<String, Error> {
         let url = located(base, &data.location)?;
         let at = shown(&url);
         let malformed = |why| Error::NotAnIndex { url: at.clone(), why };
@@ -178,7 +219,7 @@ impl Chain<'_> {
         let fetched = if fresh { known.len() as u64 } else { 0 };
         (self.session.events)(Event::Index { url: at.clone(), fetched });
         let packing = if !fresh && plain.is_some() { Packing::None } else { packing };
-        let unpacking = Unpacking { url: at, packing, plain, packed: packed.0, fresh };
+        let unpacking = Unpacking { url: at, packing, most, plain, packed: packed.0, fresh };
         let store = self.session.store.clone();
         self.session.blocking(move || unpacking.unpack(known, &store)).await
     }
@@ -211,6 +252,8 @@ fn may_pass(error: &Error) -> bool {
 struct Unpacking {
     url: String,
     packing: Packing,
+    /// Most bytes that it may become.
+    most: u64,
     plain: Option<(Digest, u64)>,
     packed: Digest,
     fresh: bool,
@@ -232,10 +275,8 @@ impl Unpacking {
                     item: self.url.clone(),
                     why: inventory::printable(&e.to_string()),
                 };
-                let most =
-                    self.plain.as_ref().map_or(INDEX_BYTES_MAX, |(_, size)| *size).min(INDEX_BYTES_MAX);
                 let mut whole = Vec::new();
-                let mut stream = Inflate::new(&bytes[..], packing, most).map_err(malformed)?;
+                let mut stream = Inflate::new(&bytes[..], packing, self.most).map_err(malformed)?;
                 stream.read_to_end(&mut whole).map_err(malformed)?;
                 whole
             }
@@ -288,7 +329,8 @@ pub(super) async fn fetch_all(
     sources: &[Source],
     notes: &mut Vec<String>,
 ) -> Result<Vec<Fetched>, Error> {
-    let all = futures_util::future::join_all(sources.iter().map(|source| chain.fetch(source))).await;
+    let each = sources.iter().map(|source| chain.fetch(source));
+    let all: Vec<_> = stream::iter(each).buffered(REPOSITORIES_AT_ONCE).collect().await;
     let mut fetched = Vec::new();
     let mut last = None;
     for (source, result) in sources.iter().zip(all) {

@@ -19,6 +19,7 @@ mod rich;
 mod solve;
 mod source;
 mod universe;
+mod world;
 mod xml;
 
 pub use crate::apt::Wanted;

@@ -9,11 +9,12 @@ use super::{
 };
 use crate::{Chosen, Error, Resolution, Session};
 use inventory::printable;
+use std::sync::atomic::AtomicU64;
 use version::{PackageName, Scheme};
 
 pub(crate) async fn resolve(request: &Request, session: &Session<'_>) -> Result<Resolution, Error> {
     let (sources, mut notes) = sources(request)?;
-    let chain = Chain { request, session };
+    let chain = Chain { request, session, held: AtomicU64::new(0) };
     let mut fetched = fetch_all(&chain, &sources, &mut notes).await?;
     let indexes = fetched.iter().map(|one| one.record.clone()).collect();
     notes.extend(fetched.iter_mut().flat_map(|one| std::mem::take(&mut one.notes)));

@@ -6,17 +6,23 @@ use super::{
     relation::{Details, Relation},
     rich::Rich,
     universe::Universe,
+    world::World,
 };
 use crate::{Error, Why, limits::PACKAGES_MAX};
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    rc::Rc,
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 use version::{PackageName, Scheme, Version};
 
 /// Additions to one selection.
 const STEPS_MAX: usize = 10_000;
+
+/// What it counts as, in comparisons, to see whether one relation meets another: versions must be read.
+const MEETING_WORK: usize = 8;
+
+/// Bytes of a dependency that count as one comparison, since an expression must be read first.
+const NAME_BYTES: usize = 16;
 
 /// An installed package.
 pub(super) struct Old {
@@ -24,7 +30,7 @@ pub(super) struct Old {
     pub(super) version: Version,
     architecture: String,
     /// The same package in the repositories, which tells what it provides and needs.
-    listed: Option<usize>,
+    pub(super) listed: Option<usize>,
     /// It stays as it is.
     frozen: bool,
 }
@@ -39,15 +45,6 @@ pub(super) struct Pick {
 
 /// What is taken, by its place in the universe.
 pub(super) type Picks = BTreeMap<usize, Pick>;
-
-/// What some packages provide together.
-#[derive(Default)]
-struct World {
-    provides: HashMap<String, Vec<Relation>>,
-    files: HashSet<String>,
-    /// Names of packages of which no more is known than name and version.
-    unknown: HashSet<String>,
-}
 
 pub(super) struct Solver<'u> {
     universe: &'u Universe,
@@ -78,7 +75,10 @@ impl<'u> Solver<'u> {
                 && offer.version > installed.version
                 && (!security_only || offer.is_security)
         };
-        let all = self.universe.named(installed.name.as_str()).iter().filter(fits);
+        let named = self.universe.named(installed.name.as_str());
+        // Whoever asks on is told that it has been too much.
+        self.universe.spend(1, named.len()).ok()?;
+        let all = named.iter().filter(fits);
         // Of two that are equal the first repository's.
         all.copied().reduce(|best, other| {
             let newer = self.universe.offer(other).version > self.universe.offer(best).version;
@@ -102,13 +102,13 @@ impl<'u> Solver<'u> {
         for (old, at) in wanted {
             picks.insert(*at, Pick { replaces: Some(*old), why: Why::Asked });
         }
+        let mut world = self.world(&picks)?;
         for _ in 0..STEPS_MAX {
             if picks.len() > PACKAGES_MAX {
                 return Err(Error::Limit(format!("more than {PACKAGES_MAX} packages to take")));
             }
-            let world = self.world(&picks)?;
             match self.next(&picks, &world)? {
-                Some((at, pick)) => drop(picks.insert(at, pick)),
+                Some((at, pick)) => self.add(at, pick, &mut picks, &mut world)?,
                 None => return self.check_conflicts(&picks).map(|()| picks),
             }
         }
@@ -119,10 +119,30 @@ impl<'u> Solver<'u> {
     fn world(&self, picks: &Picks) -> Result<World, Error> {
         let mut world = World::default();
         for at in picks.keys() {
-            world.add(&*self.universe.details(*at)?);
+            let details = self.universe.details(*at)?;
+            self.universe.spend(1, details.provides.len().saturating_add(details.files.len()))?;
+            world.add(&details);
         }
         self.remaining(picks).try_for_each(|old| world.add_old(old, self.universe))?;
         Ok(world)
+    }
+
+    /// Takes one more in.
+    fn add(&self, at: usize, pick: Pick, picks: &mut Picks, world: &mut World) -> Result<(), Error> {
+        let goes = pick.replaces.filter(|old| picks.values().all(|pick| pick.replaces != Some(*old)));
+        self.universe.spend(1, picks.len())?;
+        if picks.insert(at, pick).is_none() {
+            world.add(&*self.universe.details(at)?);
+        }
+        match goes {
+            Some(old) => world.remove_old(&self.olds[old], self.universe),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether something is there. Where no work may be done any more it is, and whoever asks gives up.
+    fn has(&self, world: &World, wanted: &Relation) -> bool {
+        self.universe.spend(MEETING_WORK, world.named(&wanted.name).len()).is_err() || world.has(wanted)
     }
 
     /// The installed packages that stay.
@@ -135,9 +155,10 @@ impl<'u> Solver<'u> {
     fn next(&self, picks: &Picks, world: &World) -> Result<Option<(usize, Pick)>, Error> {
         for (at, pick) in picks {
             for required in &self.universe.details(*at)?.requires {
+                self.universe.spend(1, required.name.len() / NAME_BYTES)?;
                 let rich = self.rich(required, *at)?;
                 if is_internal(required)
-                    || rich.is_met(&|r| world.has(r))
+                    || rich.is_met(&|r| self.has(world, r))
                     || !self.matters(pick, required, &rich, world)?
                 {
                     continue;
@@ -156,8 +177,9 @@ impl<'u> Solver<'u> {
         let Some(old) = pick.replaces.map(|old| &self.olds[old]) else { return Ok(true) };
         let assumed = self.is_of_unknown(rich, world)?;
         let Some(listed) = old.listed else { return Ok(!assumed) };
-        if !self.universe.details(listed)?.requires.contains(required) || rich.is_met(&|r| self.before.has(r))
-        {
+        let needed = &self.universe.details(listed)?.requires;
+        self.universe.spend(1, needed.len())?;
+        if !needed.contains(required) || rich.is_met(&|r| self.has(&self.before, r)) {
             return Ok(true);
         }
         if !assumed {
@@ -168,10 +190,10 @@ impl<'u> Solver<'u> {
 
     /// Whether something may come from a package of which nothing is known.
     fn is_of_unknown(&self, rich: &Rich, world: &World) -> Result<bool, Error> {
-        let Ok(atoms) = rich.lacking(&|r| world.has(r)) else { return Ok(false) };
+        let Ok(atoms) = rich.lacking(&|r| self.has(world, r)) else { return Ok(false) };
         for atom in atoms {
             let from = self.universe.providers(&atom)?;
-            if from.iter().any(|at| world.unknown.contains(&self.universe.offer(*at).unit.name)) {
+            if from.iter().any(|at| world.unknown.contains_key(&self.universe.offer(*at).unit.name)) {
                 return Ok(true);
             }
         }
@@ -187,10 +209,11 @@ impl<'u> Solver<'u> {
         (picks, world): (&Picks, &World),
     ) -> Result<Option<(usize, Pick)>, Error> {
         let unsatisfied = |why: String| self.unsatisfied(by, required, why);
-        let atoms = rich.lacking(&|r| world.has(r)).map_err(unsatisfied)?;
+        let atoms = rich.lacking(&|r| self.has(world, r)).map_err(unsatisfied)?;
         let mut best = None;
         for atom in &atoms {
             for at in self.universe.providers(atom)? {
+                self.universe.spend(1, picks.len().saturating_add(self.olds.len()))?;
                 if let Some((replaces, rank)) = self.allowed(at, picks)
                     && best.as_ref().is_none_or(|(_, _, other)| rank < *other)
                 {
@@ -242,10 +265,11 @@ impl<'u> Solver<'u> {
         for old in self.remaining(picks) {
             let Some(listed) = old.listed else { continue };
             for required in &self.universe.details(listed)?.requires {
+                self.universe.spend(1, required.name.len() / NAME_BYTES)?;
                 let rich = self.rich(required, listed)?;
                 if is_internal(required)
-                    || rich.is_met(&|r| world.has(r))
-                    || !rich.is_met(&|r| self.before.has(r))
+                    || rich.is_met(&|r| self.has(world, r))
+                    || !rich.is_met(&|r| self.has(&self.before, r))
                 {
                     continue;
                 }
@@ -264,9 +288,13 @@ impl<'u> Solver<'u> {
     }
 
     fn check_conflicts(&self, picks: &Picks) -> Result<(), Error> {
+        // What was found does not count where the work was too much.
+        self.universe.spend(0, 0)?;
+        let remaining: Vec<&Old> = self.remaining(picks).collect();
         for at in picks.keys() {
             let own = self.universe.details(*at)?;
-            for old in self.remaining(picks) {
+            for old in &remaining {
+                self.universe.spend(1, own.obsoletes.len())?;
                 let there = Relation::exactly(old.name.as_str(), old.version.as_str());
                 if let Some(relation) = own.obsoletes.iter().find(|o| there.meets(o)) {
                     return Err(self.conflict(
@@ -297,6 +325,7 @@ impl<'u> Solver<'u> {
         other: &str,
         provides: &[Relation],
     ) -> Result<(), Error> {
+        self.universe.spend(own.conflicts.len().saturating_mul(MEETING_WORK), provides.len())?;
         let conflict = own.conflicts.iter().find(|c| provides.iter().any(|p| p.meets(c)));
         match conflict {
             Some(relation) if self.universe.offer(at).unit.name != other => {
@@ -317,6 +346,9 @@ impl<'u> Solver<'u> {
     }
 
     fn unsatisfied(&self, at: usize, dependency: &Relation, why: String) -> Error {
+        if let Err(limit) = self.universe.spend(0, 0) {
+            return limit;
+        }
         let version = self.universe.offer(at).unit.version.clone();
         match self.name(at) {
             Ok(package) => Error::Unsatisfied { package, version, dependency: dependency.to_string(), why },
@@ -335,37 +367,6 @@ impl<'u> Solver<'u> {
 
 /// By which the lowest is the best.
 type Rank = (bool, bool, (u32, usize, String, std::cmp::Reverse<Version>));
-
-impl World {
-    fn add(&mut self, details: &Details) {
-        for provided in &details.provides {
-            self.provides.entry(provided.name.clone()).or_default().push(provided.clone());
-        }
-        self.files.extend(details.files.iter().cloned());
-    }
-
-    fn add_old(&mut self, old: &Old, universe: &Universe) -> Result<(), Error> {
-        match old.listed {
-            Some(at) => {
-                let details: Rc<Details> = universe.details(at)?;
-                self.add(&details);
-            }
-            None => {
-                let name = old.name.to_string();
-                let own = Relation::exactly(&name, old.version.as_str());
-                self.provides.entry(name.clone()).or_default().push(own);
-                self.unknown.insert(name);
-            }
-        }
-        Ok(())
-    }
-
-    fn has(&self, wanted: &Relation) -> bool {
-        let provided = self.provides.get(&wanted.name);
-        provided.is_some_and(|all| all.iter().any(|p| p.meets(wanted)))
-            || (wanted.bound.is_none() && self.files.contains(&wanted.name))
-    }
-}
 
 /// What rpm itself provides; we open every form of package that there is.
 fn is_internal(required: &Relation) -> bool {
@@ -391,6 +392,7 @@ fn olds(universe: &Universe, request: &Request) -> Result<Vec<Old>, Error> {
             let offer = universe.offer(**at);
             offer.unit.architecture == architecture && offer.version == version
         };
+        universe.spend(1, universe.named(name).len())?;
         let several = counts.get(&(name, architecture)).is_some_and(|count| *count > 1);
         Ok(Old {
             listed: universe.named(name).iter().find(is_it).copied(),
@@ -403,4 +405,112 @@ fn olds(universe: &Universe, request: &Request) -> Result<Vec<Old>, Error> {
         })
     };
     request.installed.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Installed, chain::Fetched, keys::Signers, source::Source},
+        *,
+    };
+    use crate::IndexRecord;
+    use inventory::rpm::{repositories::Configuration, variables::Variables};
+
+    fn package(name: &str, version: &str, lists: &[(&str, &str)]) -> String {
+        let lists = lists.iter().map(|(list, names)| {
+            let entry = |word: &str| match word.split_once('=') {
+                Some((name, version)) => {
+                    format!("<rpm:entry name=\"{name}\" flags=\"EQ\" epoch=\"0\" ver=\"{version}\"/>")
+                }
+                None => format!("<rpm:entry name=\"{word}\"/>"),
+            };
+            let entries: String = names.split_whitespace().map(entry).collect();
+            format!("<rpm:{list}>{entries}</rpm:{list}>")
+        });
+        format!(
+            "<package type=\"rpm\"><name>{name}</name><arch>noarch</arch><version epoch=\"0\" ver=\"{version}\" rel=\"1\"/>\
+             <checksum type=\"sha256\" pkgid=\"YES\">aa</checksum><size package=\"7\"/><location href=\"{name}-{version}.rpm\"/>\
+             <format>{}</format></package>",
+            lists.collect::<String>()
+        )
+    }
+
+    /// What is taken, as `name version`, with all of `wanted` brought up to date where `installed` are at version 1.
+    fn taken(packages: &[String], installed: &[&str], wanted: &[&str]) -> Result<Vec<String>, Error> {
+        let installed = installed.iter().map(|name| Installed {
+            name: name.parse().unwrap(),
+            version: "1-1".into(),
+            architecture: "noarch".into(),
+            held: false,
+        });
+        let request = Request {
+            os: inventory::OsRelease::default(),
+            architecture: "x86_64".into(),
+            repositories: Configuration::new(Variables::new("3.0", "x86_64")),
+            files: BTreeMap::new(),
+            installed: installed.collect(),
+            wanted: super::super::Wanted::All,
+            excluded: BTreeSet::new(),
+            security_only: false,
+        };
+        let source = Source {
+            id: "a".into(),
+            bases: Vec::new(),
+            keys: Vec::new(),
+            checks_packages: false,
+            checks_index: false,
+            priority: 99,
+            exclude: Vec::new(),
+            include: Vec::new(),
+            optional: false,
+        };
+        let record = IndexRecord { url: "a".into(), digest: oci::Digest::of(b""), signed_by: None, date: 0 };
+        let primary = format!("<metadata xmlns:rpm=\"r\">{}</metadata>", packages.concat());
+        let (signers, notes) = (Signers(None), Vec::new());
+        let fetched = Fetched { source, record, primary, advisories: None, signers, notes };
+        let universe = Universe::build(vec![fetched], &request)?;
+        let solver = Solver::new(&universe, &request)?;
+        let asked = |(at, old): (usize, &Old)| wanted.contains(&old.name.as_str()).then_some(at);
+        let asked = solver.olds.iter().enumerate().filter_map(asked);
+        let asked: Vec<_> = asked.filter_map(|old| Some((old, solver.candidate(old, false)?))).collect();
+        let picks = solver.take(&Picks::new(), &asked)?;
+        let text = |at: &usize| format!("{} {}", universe.offer(*at).unit.name, universe.offer(*at).version);
+        Ok(picks.keys().map(text).collect())
+    }
+
+    #[test]
+    fn what_goes_with_a_version_that_was_brought_in_counts_no_more() {
+        let listed = |newer: &str| {
+            let mut all = vec![
+                package("program", "1", &[]),
+                package("library", "1", &[("provides", "api=1 old")]),
+                package("user", "1", &[("requires", "old")]),
+                package("program", "2", &[("requires", "api=2")]),
+                package("library", "2", &[("provides", "api=2")]),
+            ];
+            all.extend((!newer.is_empty()).then(|| package("user", "2", &[("requires", newer)])));
+            taken(&all, &["program", "library", "user"], &["program"])
+        };
+        assert_eq!(listed("api=2").unwrap(), ["program 2-1", "library 2-1", "user 2-1"]);
+        for newer in ["", "old", "api=1"] {
+            let error = listed(newer).unwrap_err();
+            assert!(matches!(error, Error::Unsatisfied { .. }), "{newer} {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_search_gives_up_where_too_much_must_be_compared() {
+        let with = |count: usize| {
+            let words = |prefix: &str| (0..count).map(|n| format!("{prefix}{n} ")).collect::<String>();
+            let (against, provided) = (words("x"), words("y"));
+            let all = [
+                package("a", "1", &[]),
+                package("b", "1", &[("provides", &provided)]),
+                package("a", "2", &[("conflicts", &against)]),
+            ];
+            taken(&all, &["a", "b"], &["a"])
+        };
+        assert_eq!(with(100).unwrap(), ["a 2-1"]);
+        assert!(matches!(with(30_000), Err(Error::Limit(_))));
+    }
 }

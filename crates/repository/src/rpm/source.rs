@@ -5,6 +5,9 @@ use crate::Error;
 use fetch::client::Url;
 use inventory::{printable, rpm::repositories::Repository, rpm::variables::base_architecture};
 
+/// Most repositories of one image that are in force; a crowded one has a dozen.
+const REPOSITORIES_MAX: usize = 64;
+
 /// A repository.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
@@ -37,6 +40,9 @@ pub(super) enum KeyPlace {
 pub(super) fn sources(request: &Request) -> Result<(Vec<Source>, Vec<String>), Error> {
     let mut notes = Vec::new();
     let mut sources = Vec::new();
+    if request.repositories.enabled().count() > REPOSITORIES_MAX {
+        return Err(Error::Limit(format!("more than {REPOSITORIES_MAX} repositories")));
+    }
     for repository in request.repositories.enabled() {
         match source(request, repository) {
             Ok(source) => sources.push(source),

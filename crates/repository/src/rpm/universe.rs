@@ -30,6 +30,12 @@ const NAMES_MAX: usize = 5_000;
 /// Bytes of records that are read in full. Those of what an image has are some few megabytes.
 const READ_BYTES_MAX: usize = 256 << 20;
 
+/// Comparisons made for one image in all searches together: half a minute or so. Hundreds of packages take a hundredth.
+const WORK_MAX: u64 = 5_000_000_000;
+
+/// Bytes that are searched in the time of one comparison.
+const BYTES_AT_ONCE: usize = 64;
+
 /// A repository that has been read.
 struct Repository {
     source: Source,
@@ -57,6 +63,8 @@ pub(super) struct Universe {
     known: RefCell<HashMap<usize, Rc<Details>>>,
     /// Bytes of the records that are known.
     read: Cell<usize>,
+    /// Comparisons made so far.
+    work: Cell<u64>,
     providers: RefCell<HashMap<String, Rc<Vec<usize>>>>,
 }
 
@@ -70,6 +78,7 @@ impl Universe {
             by_name: HashMap::new(),
             known: RefCell::default(),
             read: Cell::default(),
+            work: Cell::default(),
             providers: RefCell::default(),
         };
         for one in fetched {
@@ -80,6 +89,16 @@ impl Universe {
             universe.by_name.entry(offer.unit.name.clone()).or_default().push(at);
         }
         Ok(universe)
+    }
+
+    /// Takes the comparisons of so many things with so many others. An error where there have been too many, and from then on.
+    pub(super) fn spend(&self, things: usize, others: usize) -> Result<(), Error> {
+        let work = (things as u64).saturating_mul(others as u64).saturating_add(1);
+        self.work.set(self.work.get().saturating_add(work));
+        match self.work.get() > WORK_MAX {
+            true => Err(Error::Limit(format!("no set of versions found in {WORK_MAX} comparisons"))),
+            false => Ok(()),
+        }
     }
 
     fn add(&mut self, fetched: Fetched, accepted: &BTreeSet<String>) -> Result<(), Error> {
@@ -159,6 +178,7 @@ impl Universe {
         let mut meeting = Vec::new();
         for at in self.mentioning(&wanted.name)?.iter().copied() {
             let details = self.details(at)?;
+            self.spend(1, details.provides.len().saturating_add(details.files.len()))?;
             let is_file = wanted.bound.is_none() && details.files.contains(&wanted.name);
             if is_file || details.provides.iter().any(|provided| provided.meets(wanted)) {
                 meeting.push(at);
@@ -185,9 +205,11 @@ impl Universe {
         for (number, repository) in self.repositories.iter().enumerate() {
             for form in &forms {
                 let text = repository.text.as_bytes();
+                self.spend(1, text.len() / BYTES_AT_ONCE)?;
                 for position in memmem::find_iter(text, form.as_bytes()) {
                     let Some(at) = self.at_position(number, position) else { continue };
                     let before = &text[self.offer(at).unit.span.start..position];
+                    self.spend(1, before.len() / BYTES_AT_ONCE)?;
                     if form.starts_with('>') || is_among_provides(before) {
                         found.insert(at);
                     }

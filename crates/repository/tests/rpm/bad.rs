@@ -225,3 +225,18 @@ async fn weak_checksums_of_indexes_are_refused() {
     let refused = error(&lab).await;
     assert!(matches!(&refused, Error::NotAnIndex { why, .. } if why.contains("not sha256")), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_have_a_bound() {
+    let Some(lab) = lab() else { return };
+    let request = |count: usize| {
+        let updates = |n: usize| lab.section("updates", "").replacen("updates", &format!("u{n}"), 1);
+        let sections = [lab.section("base", "")].into_iter().chain((1..count).map(updates));
+        let sections: Vec<String> = sections.collect();
+        lab.request(&sections, &[(scenario::BUGFIX, scenario::BUGFIX_OLD)], bugfix())
+    };
+    let error = lab.resolve(&request(65)).await.unwrap_err();
+    assert!(matches!(&error, Error::Limit(what) if what == "more than 64 repositories"), "{error:?}");
+    let taken = lab.resolve(&request(64)).await.unwrap();
+    assert_eq!(chosen(&taken), [at(scenario::BUGFIX, scenario::BUGFIX_NEW)]);
+}
