@@ -24,6 +24,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most files of one folder; a crowded image has a dozen.
 const FILES_MAX: usize = 256;
 
+/// Most keys of an image's repositories that are looked at; a crowded image names a dozen.
+pub(super) const KEYS_MAX: usize = 64;
+
 /// What must be read to know it.
 pub(super) fn looks() -> Vec<Look> {
     let folder = |path: &str, suffix: &str| Look::Folder {
@@ -84,12 +87,24 @@ pub(super) fn locks(evidence: &Evidence) -> Result<Locks, Error> {
     Ok(locks)
 }
 
-/// The keys that repositories in force name as files of the image, in the order of their names.
-pub(super) fn key_files(configuration: &Configuration) -> BTreeSet<String> {
+/// The keys that repositories in force name as files of the image, in the order of their names. An error where they are more
+/// than [`KEYS_MAX`].
+pub(super) fn key_files(configuration: &Configuration) -> Result<BTreeSet<String>, Error> {
     let keys = configuration.enabled().flat_map(|repository| &repository.gpg_keys);
     let paths = keys.filter_map(|key| key.strip_prefix("file://").or_else(|| key.strip_prefix("file:")));
     let plain = |path: &&str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
-    paths.filter(plain).map(str::to_owned).collect()
+    let files: BTreeSet<&str> = paths.filter(plain).collect();
+    match files.len() > KEYS_MAX {
+        true => {
+            Err(Error::State(format!("the image's repositories name more than {KEYS_MAX} files of keys")))
+        }
+        false => Ok(files.into_iter().map(str::to_owned).collect()),
+    }
+}
+
+/// Whether an image may have a key of this path: what the folders of keys have is known.
+pub(super) fn may_be_there(path: &str, files: &Evidence) -> bool {
+    files.contains_key(path) || !KEY_FOLDERS.iter().any(|folder| is_at_or_below(path, folder))
 }
 
 /// The folders whose files have repositories in force.

@@ -5,7 +5,7 @@ use super::{
     tool::{Kind, Tool},
     tooling,
 };
-use crate::Facts;
+use crate::{Error, Facts};
 use engine::{Step, TARGET};
 use inventory::{OsRelease, family::Family, rpm::repositories::Configuration};
 
@@ -57,8 +57,8 @@ pub(super) fn placed(mut argv: Vec<String>, tool: Tool, configuration: &Configur
 
 /// The keys that the image's configuration names, put where the tools look for them: they take a path of that configuration for
 /// one of their own. A key that the image does not have is one of the tooling, of the same path, or the tools say so.
-pub(super) fn keys(image: &Facts, configuration: &Configuration) -> Vec<Step> {
+pub(super) fn keys(image: &Facts, configuration: &Configuration) -> Result<Vec<Step>, Error> {
     let content = |path: String| image.files.get(&path).cloned().map(|content| (path, content));
     let write = |(path, content)| Step::Write { path, content, mode: KEY_MODE };
-    configuration::key_files(configuration).into_iter().filter_map(content).map(write).collect()
+    Ok(configuration::key_files(configuration)?.into_iter().filter_map(content).map(write).collect())
 }

@@ -86,10 +86,10 @@ impl<'a> Order<'a> {
     fn steps(&self) -> Result<Vec<Step>, Error> {
         let mut steps = match self.facts.strategy {
             Strategy::InPlace => Vec::new(),
-            Strategy::Outside | Strategy::Unpacked => outside::keys(self.facts, &self.configuration),
+            Strategy::Outside | Strategy::Unpacked => outside::keys(self.facts, &self.configuration)?,
         };
         if self.tool.kind == Kind::Zypper {
-            steps.extend(self.keys().map(Step::Exec));
+            steps.extend(self.keys()?.into_iter().map(Step::Exec));
             let argv = self.placed([tool::zypper_start(), vec!["refresh".to_owned()]].concat());
             steps.push(Step::Exec(Exec { timeout: UPDATE_TIME_MAX, ..self.exec(UPDATE_TITLE, argv) }));
         }
@@ -106,13 +106,20 @@ impl<'a> Order<'a> {
     /// zypper asks before it takes a key that rpm does not have yet, and would also take one that only the repository itself
     /// offers. So the keys that the image's own configuration names and has as files are given to rpm before, which
     /// leaves alone those that it has. Keys from elsewhere are not trusted for the user.
-    fn keys(&self) -> impl Iterator<Item = Exec> + '_ {
-        configuration::key_files(&self.configuration).into_iter().map(|path| {
+    fn keys(&self) -> Result<Vec<Exec>, Error> {
+        let files = configuration::key_files(&self.configuration)?;
+        // The tooling may have what the image has not.
+        let in_place = self.facts.strategy == Strategy::InPlace;
+        let there = files
+            .into_iter()
+            .filter(|path| !in_place || configuration::may_be_there(path, &self.facts.files));
+        let import = |path: String| {
             let title = format!("Taking the key {}", printable(&path));
             let argv = self.placed(vec![RPM.to_owned(), "--import".to_owned(), path]);
             // A key that is not there is missed by zypper, which says what for.
             Exec { network: false, timeout: KEY_TIME_MAX, may_fail: true, ..self.exec(&title, argv) }
-        })
+        };
+        Ok(there.map(import).collect())
     }
 
     /// Indexes that the image brings would count until they expire, and only newer ones of its kind can be told otherwise. What is
