@@ -51,8 +51,12 @@ pub(super) fn unpack(work: &Unpacking<'_>, staged: &mut Staged) -> Result<Vec<St
     }
     let unknown = all.iter().zip(&known).filter(|(one, known)| one.old.is_some() && known.is_none());
     let unknown: Vec<String> = unknown.map(|(one, _)| printable(one.package.name.as_str())).collect();
-    let known: Vec<known::Known> = known.into_iter().flatten().collect();
-    let taken = obsolete::take(&known, &placed, staged)?;
+    let staying = obsolete::staying(&work.facts.inventory.packages, &all);
+    let gone = all.iter().zip(&known).filter_map(|(one, known)| Some((one.old?, known.as_ref()?)));
+    let (apart, shared): (Vec<_>, Vec<_>) = gone.partition(|(old, _)| !staying.contains(old.source.as_str()));
+    let obsolete =
+        obsolete::Obsolete { placed: &placed, shared: shared.into_iter().map(|(_, known)| known).collect() };
+    let taken = obsolete.take(apart.into_iter().map(|(_, known)| known), staged)?;
     let removed = superseded::remove(&placed, staged)?;
     lists.write(&all, staged)?;
     notes.extend(said(&placed, &removed, &taken, unknown));
@@ -80,8 +84,12 @@ fn said(
     say(paths(removed), "removed, as no link leads to them any more");
     say(paths(&taken.kept), "files are not in the new versions and stay, as they were changed");
     say(
+        paths(&taken.shared),
+        "files are not in the new versions and stay, as other packages may have them too",
+    );
+    say(
         unknown,
-        "neither the image nor a repository tells which files the installed versions have, so that those which the new ones have \
+        "neither the image nor a signed package of a repository tells which files the installed versions have, so that those which the new ones have \
          no more stay, of",
     );
     notes
