@@ -59,11 +59,12 @@ mod tests {
 
     #[test]
     fn only_refreshing_the_loaders_cache_is_harmless() {
+        let shell = format!("/{SHELL}");
         for (program, body, expected) in [
             (&b"/sbin/ldconfig"[..], &b""[..], true),
-            (b"/bin/sh", b"# comment\n\n/sbin/ldconfig\n", true),
-            (b"/bin/sh", b"/sbin/ldconfig; rm x", false),
-            (b"/bin/sh", b"useradd x", false),
+            (shell.as_bytes(), b"# comment\n\n/sbin/ldconfig\n", true),
+            (shell.as_bytes(), b"/sbin/ldconfig; rm x", false),
+            (shell.as_bytes(), b"useradd x", false),
             (b"<lua>", b"posix.symlink()", false),
             (b"/sbin/ldconfig", b"x", false),
         ] {
