@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use endpoint::{Destination, Error, Receipt, WriteRequest};
-use oci::Digest;
+use oci::{Digest, ImageLayer};
 use std::sync::Arc;
 
 /// Writes to the first and then to the second.
@@ -28,8 +28,8 @@ impl Destination for Both {
         self.1.current().await
     }
 
-    fn wants_base_blobs(&self) -> bool {
-        self.0.wants_base_blobs() || self.1.wants_base_blobs()
+    fn wants_base_blobs(&self, base: &[ImageLayer]) -> bool {
+        self.0.wants_base_blobs(base) || self.1.wants_base_blobs(base)
     }
 
     fn name(&self) -> String {
@@ -86,6 +86,8 @@ mod tests {
                 "{name}"
             );
         }
-        assert!(both.wants_base_blobs());
+        assert!(!both.wants_base_blobs(&image.layers), "what both have is not wanted again");
+        std::fs::remove_dir_all(at("first")).unwrap();
+        assert!(both.wants_base_blobs(&image.layers), "what one of them lacks is wanted");
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Error, Source};
 use async_trait::async_trait;
 use engine::CancellationToken;
-use oci::{Digest, Image};
+use oci::{Digest, Image, ImageLayer};
 use std::path::Path;
 
 /// What to write, and with what.
@@ -85,8 +85,8 @@ pub trait Destination: Send + Sync {
     /// What the name leads to now.
     async fn current(&self) -> Result<Option<Digest>, Error>;
 
-    /// Whether it is going to read the blobs of the base layers, whatever the source is.
-    fn wants_base_blobs(&self) -> bool;
+    /// Whether it is going to read blobs of these base layers, whatever the source is: not those that it has already.
+    fn wants_base_blobs(&self, base: &[ImageLayer]) -> bool;
 
     /// Its whole name, for messages.
     fn name(&self) -> String;

@@ -6,7 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oci::{Descriptor, Digest, Reference};
+use oci::{Descriptor, Digest, ImageLayer, Reference};
 use registry::{Body, Registry};
 
 /// Blobs on their way at once: enough to hide round trips, few enough for slow lines.
@@ -180,7 +180,7 @@ impl Destination for RegistryDestination {
         Ok(self.registry.manifest_digest(self.repository(), &self.tag).await?)
     }
 
-    fn wants_base_blobs(&self) -> bool {
+    fn wants_base_blobs(&self, _base: &[ImageLayer]) -> bool {
         false
     }
 

@@ -148,12 +148,11 @@ impl Patcher {
         if let Origin::Disproved(why) = &origin {
             self.warn(format!("{why}; the image is treated as an original"), document);
         }
-        let open = OpenRequest {
-            base_layers: origin.base_layers(&image),
-            image: image.clone(),
-            blobs: request.source.clone(),
-            keep_blobs: request.target.as_ref().is_some_and(|t| t.destination.wants_base_blobs()),
-        };
+        let base_layers = origin.base_layers(&image);
+        let base = image.layers.get(..base_layers).unwrap_or(&image.layers);
+        let keep_blobs = request.target.as_ref().is_some_and(|t| t.destination.wants_base_blobs(base));
+        let open =
+            OpenRequest { base_layers, image: image.clone(), blobs: request.source.clone(), keep_blobs };
         let downloads = Arc::new(Downloads::default());
         let (told, noted) = (self.context(), downloads.clone());
         let events = move |event: engine::Event| {

@@ -10,7 +10,7 @@ use crate::{
     feed::{self, From},
 };
 use async_trait::async_trait;
-use oci::{Descriptor, Digest};
+use oci::{Descriptor, Digest, ImageLayer};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::io::AsyncReadExt;
 
@@ -199,8 +199,13 @@ impl Destination for LayoutDestination {
         .await
     }
 
-    fn wants_base_blobs(&self) -> bool {
-        true
+    /// What is there with the right size is verified when the image is written, and replaced from the source if it is bad.
+    fn wants_base_blobs(&self, base: &[ImageLayer]) -> bool {
+        let Ok(Some(dir)) = LayoutDir::open(&self.dir) else { return true };
+        let has = |layer: &ImageLayer| {
+            matches!(dir.blob(&layer.descriptor.digest, layer.descriptor.size), Ok(Some(_)))
+        };
+        !base.iter().all(has)
     }
 
     fn name(&self) -> String {
