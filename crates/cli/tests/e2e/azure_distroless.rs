@@ -355,7 +355,7 @@ fn with_daemon(change: impl FnOnce(Setup) -> Setup) -> Subject {
         Entry::new(plain(scenario::PAIR[1]), Kind::Hardlink(plain(scenario::PAIR[0]).into_bytes())),
         Entry::file(&plain(scenario::SETUID), program).mode(0o4755),
     ];
-    entries.extend([0, 1].map(|number| Entry::file(LISTS[number], &text(number))));
+    entries.extend([0, 1].map(|number| Entry::file(LISTS[number], text(number))));
     Subject::with(|mut setup| {
         setup.entries.extend(entries);
         change(setup)
