@@ -94,7 +94,10 @@ impl<'a> Job<'a> {
             vex: wanted.vex,
             settings,
             packages: wanted.packages,
-            source_policy: settings.source_policy.as_deref().map_or(Ok(SourcePolicy::default()), SourcePolicy::read)?,
+            source_policy: settings
+                .source_policy
+                .as_deref()
+                .map_or(Ok(SourcePolicy::default()), SourcePolicy::read)?,
             policy: policy::policy(subject, wanted.packages, now())?,
             run,
             name,
