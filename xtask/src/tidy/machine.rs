@@ -10,6 +10,10 @@ use testkit::workspace;
 /// Hosts that a project names for what they are, whatever a machine is set to use: the home of crates.
 const PUBLIC: &[&str] = &["crates.io", "index.crates.io", "github.com"];
 
+/// Folders that every machine has.
+const EVERYWHERE: &[&str] =
+    &["/", "/home", "/mnt", "/opt", "/root", "/src", "/srv", "/tmp", "/usr/src", "/var/tmp"];
+
 /// Words that stand for this machine.
 pub struct Words {
     words: BTreeSet<String>,
@@ -23,8 +27,9 @@ impl Words {
         words.retain(|word| !PUBLIC.contains(&word.as_str()));
         let root = workspace::root();
         let home = std::env::var("HOME").ok().filter(|home| home.starts_with("/home/"));
-        // The folder above the workspace holds what else belongs to this machine; a single name such as `/src` says too little.
-        let above = root.parent().map(|above| above.display().to_string()).filter(|above| above.len() > 1);
+        // The folder above the workspace holds what else belongs to this machine; one that every machine has says too little.
+        let above = root.parent().map(|above| above.display().to_string());
+        let above = above.filter(|above| !EVERYWHERE.contains(&above.as_str()));
         words.extend(
             [Some(root.display().to_string()), home, above].into_iter().flatten().map(|path| path + "/"),
         );
