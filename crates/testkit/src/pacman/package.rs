@@ -2,8 +2,9 @@
 
 use crate::tar::{self, Entry, Kind};
 use crate::{Error, chroot, command::Argv, command::argv, tree};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A package to be built. Paths are absolute, as in the image.
 #[derive(Debug, Clone)]
@@ -96,9 +97,13 @@ impl PacmanSpec {
 
     /// Packs a tree that is laid out already, and writes what a package has beside its files.
     pub(super) fn pack(&self, tree: &Path, folder: &Path) -> Result<PathBuf, Error> {
+        // Of the time of the build, as makepkg does it; a time of now could lie within the run that installs the package.
+        let built = UNIX_EPOCH + Duration::from_secs(tree::EPOCH.unsigned_abs());
         let write = |name: &str, text: &str| {
             let path = tree.join(name);
-            fs::write(&path, text).map_err(Error::io(path))
+            let written = fs::write(&path, text)
+                .and_then(|()| File::options().write(true).open(&path)?.set_modified(built));
+            written.map_err(Error::io(path))
         };
         write(".PKGINFO", &self.information(tree)?)?;
         if let Some(script) = &self.script {
