@@ -55,7 +55,10 @@ fn a_report_of_another_distribution_is_refused() {
     let subject = Throwaway::offering(&scenario::updates());
     let wanted = [(scenario::BASE, scenario::NEW)];
     for (os, words) in [
-        (json!({ "Family": "alpine", "Name": "3.18.4" }), &["alpine", "debian"][..]),
+        (json!({ "Family": "ubuntu", "Name": "22.04" }), &["ubuntu", "debian"][..]),
+        // Its versions are none of that distribution's.
+        (json!({ "Family": "alpine", "Name": "3.18.4" }), &["apk version"]),
+        (json!({ "Family": "rocky", "Name": "9.4" }), &["rocky", "debian"]),
         (json!({ "Family": "debian", "Name": "11.9" }), &["11", "12"]),
         (json!({ "Family": "debian", "Name": "1" }), &["12"]),
         (json!({ "Family": "debian", "Name": "12\n../../x" }), &["12"]),
