@@ -42,6 +42,7 @@ pub struct ResultDocument {
     pub engine: String,
     /// `in-place` (the image's own package tool), `outside` (one of another image), `unpacked` (no program was run).
     /// Empty where the image was not looked at.
+    #[serde(default)]
     pub strategy: String,
     /// Whether the distribution still keeps the image's release up. Absent where it has no releases, or none that are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
