@@ -18,6 +18,7 @@ mod mutation;
 mod openpgp;
 mod resolution;
 pub mod rpm;
+mod search;
 mod section;
 mod session;
 

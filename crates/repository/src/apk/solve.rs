@@ -5,18 +5,17 @@ use super::{
     state::{Ground, Problem, State},
     universe::{Offer, Universe},
 };
-use crate::{Error, limits::PACKAGES_MAX};
+use crate::{
+    Error,
+    limits::PACKAGES_MAX,
+    search::{self, Search},
+};
 use inventory::apk::relation::Relation;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
-
-/// Problems looked at in one search. Real ones have some hundreds.
-const STEPS_MAX: usize = 20_000;
-/// Packages set in all states together that a search may come back to, some 200 bytes each.
-const HELD_MAX: usize = 1_000_000;
 
 /// What reading the record of one provider counts as, in comparisons.
 const PROVIDER_WORK: usize = 64;
@@ -36,13 +35,7 @@ pub(super) struct Solver<'a> {
 pub(super) type Solution = (BTreeMap<String, Rc<Offer>>, BTreeMap<String, String>);
 
 /// Why there is none, and what was asked for that led there.
-pub(super) struct Dead {
-    pub(super) root: String,
-    pub(super) error: Error,
-}
-
-/// A state, whose problem it is, and the ways out that are left.
-type Fork = (State, String, std::vec::IntoIter<Rc<Offer>>);
+pub(super) type Dead = search::Dead<String>;
 
 impl Solver<'_> {
     /// Sets all that is wanted, and what that needs.
@@ -51,40 +44,11 @@ impl Solver<'_> {
         for offer in wanted.values() {
             state.set(Rc::clone(offer), None);
         }
-        let mut ahead: Vec<Fork> = Vec::new();
-        let mut dead: Option<Dead> = None;
-        for _ in 0..STEPS_MAX {
-            let problem = state.problem(self.ground);
-            let held: usize = ahead.iter().map(|(state, ..)| state.size()).sum();
-            if self.ground.is_spent() || held > HELD_MAX {
-                dead = None;
-                break;
-            }
-            let Some((cause, problem)) = problem else { return Ok(state.into_set()) };
-            let choices = self.choices(&state, &problem);
-            if choices.is_empty() && dead.is_none() {
-                dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
-            }
-            let by = match &problem {
-                Problem::Need { by, .. } if state.is_set(by) => by.clone(),
-                _ => cause,
-            };
-            ahead.push((state, by, choices.into_iter()));
-            match next(&mut ahead) {
-                Some(next) => state = next,
-                None => break,
-            }
-        }
-        let limit = || {
-            Error::Limit(format!(
-                "no set of versions found in {STEPS_MAX} steps with {PACKAGES_MAX} packages"
-            ))
-        };
-        Err(dead.unwrap_or_else(|| Dead { root: String::new(), error: limit() }))
+        search::search(self, state).map(State::into_set)
     }
 
     /// Ways out, the preferred first: to bring up to date what is installed, then to add what is new.
-    fn choices(&self, state: &State, problem: &Problem) -> Vec<Rc<Offer>> {
+    fn ways_out(&self, state: &State, problem: &Problem) -> Vec<Rc<Offer>> {
         match problem {
             Problem::Need { by, relation } => {
                 let mut choices: Vec<_> = self.upgrade(state, by).into_iter().collect();
@@ -138,7 +102,7 @@ impl Solver<'_> {
         self.universe.candidate(name, &installed.version)
     }
 
-    fn error(&self, state: &State, problem: &Problem) -> Error {
+    fn told(&self, state: &State, problem: &Problem) -> Error {
         let shown = inventory::printable;
         let named = |name: &str| {
             let version = state.at(self.ground, name).map(|unit| shown(unit.version.as_str()));
@@ -185,21 +149,45 @@ fn is_meant(offer: &Offer, name: &str) -> bool {
     unit.name == name || unit.priority.is_some() || versioned()
 }
 
-/// The next state that has not been tried.
-fn next(ahead: &mut Vec<Fork>) -> Option<State> {
-    loop {
-        let (state, by, choices) = ahead.last_mut()?;
-        let Some(offer) = choices.next().filter(|_| state.size() < PACKAGES_MAX) else {
-            drop(ahead.pop());
-            continue;
-        };
-        // With the last choice there is nothing to come back to.
-        let (mut next, by) = match choices.len() {
-            0 => ahead.pop().map(|(state, by, _)| (state, by))?,
-            _ => (state.clone(), by.clone()),
-        };
-        next.set(offer, Some(by));
-        return Some(next);
+impl Search for Solver<'_> {
+    type State = State;
+    type Key = String;
+    type Problem = Problem;
+    type Choice = Rc<Offer>;
+
+    fn problem(&self, state: &mut State) -> Option<(String, Problem)> {
+        state.problem(self.ground)
+    }
+
+    fn choices(&self, state: &State, problem: &Problem) -> Vec<Rc<Offer>> {
+        self.ways_out(state, problem)
+    }
+
+    fn account(&self, state: &State, cause: String, problem: &Problem) -> String {
+        match problem {
+            Problem::Need { by, .. } if state.is_set(by) => by.clone(),
+            _ => cause,
+        }
+    }
+
+    fn take(&self, state: &mut State, offer: Rc<Offer>, account: String) {
+        state.set(offer, Some(account));
+    }
+
+    fn size(&self, state: &State) -> usize {
+        state.size()
+    }
+
+    fn root(&self, state: &State, key: &String) -> String {
+        state.root(key)
+    }
+
+    fn error(&self, state: &State, problem: &Problem) -> Error {
+        self.told(state, problem)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.ground.is_spent()
     }
 }
 

@@ -6,16 +6,15 @@ use super::{
     unit::{Key, Unit},
     universe::{Offer, Universe},
 };
-use crate::{Error, limits::PACKAGES_MAX};
+use crate::{
+    Error,
+    limits::PACKAGES_MAX,
+    search::{self, Search},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
-
-/// Problems looked at in one search. Real ones have some hundreds.
-const STEPS_MAX: usize = 20_000;
-/// Packages set in all states together that a search may come back to, some 300 bytes each.
-const HELD_MAX: usize = 1_000_000;
 
 /// A search for a set of versions that fit together.
 pub(crate) struct Solver<'a> {
@@ -29,10 +28,7 @@ pub(crate) struct Solver<'a> {
 pub(crate) type Solution = (BTreeMap<Key, Rc<Offer>>, BTreeMap<Key, Key>);
 
 /// Why there is none, and what was asked for that led there.
-pub(crate) struct Dead {
-    pub(crate) root: Key,
-    pub(crate) error: Error,
-}
+pub(crate) type Dead = search::Dead<Key>;
 
 /// One way out of a problem.
 type Choice = (Key, Rc<Offer>);
@@ -44,40 +40,11 @@ impl Solver<'_> {
         for (key, offer) in wanted {
             state.set(key.clone(), Rc::clone(offer), None);
         }
-        let mut ahead: Vec<(State, Key, std::vec::IntoIter<Choice>)> = Vec::new();
-        let mut dead: Option<Dead> = None;
-        for _ in 0..STEPS_MAX {
-            let problem = state.problem(self.ground);
-            let held: usize = ahead.iter().map(|(state, ..)| state.size()).sum();
-            if self.ground.is_spent() || held > HELD_MAX {
-                dead = None;
-                break;
-            }
-            let Some((cause, problem)) = problem else { return Ok(state.into_set()) };
-            let choices = self.choices(&state, &problem);
-            if choices.is_empty() && dead.is_none() {
-                dead = Some(Dead { root: state.root(&cause), error: self.error(&state, &problem) });
-            }
-            let by = match &problem {
-                Problem::Need { by, .. } if state.is_set(by) => by.clone(),
-                _ => cause,
-            };
-            ahead.push((state, by, choices.into_iter()));
-            match next(&mut ahead) {
-                Some(next) => state = next,
-                None => break,
-            }
-        }
-        let limit = || {
-            Error::Limit(format!(
-                "no set of versions found in {STEPS_MAX} steps with {PACKAGES_MAX} packages"
-            ))
-        };
-        Err(dead.unwrap_or_else(|| Dead { root: Key::default(), error: limit() }))
+        search::search(self, state).map(State::into_set)
     }
 
     /// Ways out, the preferred first: to bring up to date what is installed, then to add what is new.
-    fn choices(&self, state: &State, problem: &Problem) -> Vec<Choice> {
+    fn ways_out(&self, state: &State, problem: &Problem) -> Vec<Choice> {
         match problem {
             Problem::Need { by, group } => self.for_need(state, by, group),
             Problem::Clash { says, other, atom } => {
@@ -145,7 +112,7 @@ impl Solver<'_> {
         offers.iter().find(fits).map(|offer| (other.clone(), Rc::clone(offer)))
     }
 
-    fn error(&self, state: &State, problem: &Problem) -> Error {
+    fn told(&self, state: &State, problem: &Problem) -> Error {
         let named = |key: &Key| {
             let unit = state.at(self.ground, key);
             let version = unit.map_or_else(String::new, |unit| inventory::printable(unit.version.as_str()));
@@ -203,21 +170,45 @@ impl Solver<'_> {
     }
 }
 
-/// The next state that has not been tried.
-fn next(ahead: &mut Vec<(State, Key, std::vec::IntoIter<Choice>)>) -> Option<State> {
-    loop {
-        let (state, by, choices) = ahead.last_mut()?;
-        let Some((key, offer)) = choices.next().filter(|_| state.size() < PACKAGES_MAX) else {
-            drop(ahead.pop());
-            continue;
-        };
-        // With the last choice there is nothing to come back to.
-        let (mut next, by) = match choices.len() {
-            0 => ahead.pop().map(|(state, by, _)| (state, by))?,
-            _ => (state.clone(), by.clone()),
-        };
-        next.set(key, offer, Some(by));
-        return Some(next);
+impl Search for Solver<'_> {
+    type State = State;
+    type Key = Key;
+    type Problem = Problem;
+    type Choice = Choice;
+
+    fn problem(&self, state: &mut State) -> Option<(Key, Problem)> {
+        state.problem(self.ground)
+    }
+
+    fn choices(&self, state: &State, problem: &Problem) -> Vec<Choice> {
+        self.ways_out(state, problem)
+    }
+
+    fn account(&self, state: &State, cause: Key, problem: &Problem) -> Key {
+        match problem {
+            Problem::Need { by, .. } if state.is_set(by) => by.clone(),
+            _ => cause,
+        }
+    }
+
+    fn take(&self, state: &mut State, (key, offer): Choice, account: Key) {
+        state.set(key, offer, Some(account));
+    }
+
+    fn size(&self, state: &State) -> usize {
+        state.size()
+    }
+
+    fn root(&self, state: &State, key: &Key) -> Key {
+        state.root(key)
+    }
+
+    fn error(&self, state: &State, problem: &Problem) -> Error {
+        self.told(state, problem)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.ground.is_spent()
     }
 }
 
