@@ -2,7 +2,8 @@
 //! database then says is held against what the writer of the test material says, and against syft.
 
 use crate::hermetic::nothing_was_run;
-use crate::world::{Done, World, mounts_below};
+use crate::within::{self, Ran};
+use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,12 +35,6 @@ struct Subject {
     alpine: Alpine,
 }
 
-struct Ran {
-    code: Option<i32>,
-    stderr: String,
-    document: Value,
-}
-
 impl Subject {
     fn new(options: &Options) -> Subject {
         Subject { world: World::new(), alpine: Alpine::new(options).unwrap() }
@@ -50,36 +45,14 @@ impl Subject {
     }
 
     fn report(&self, wanted: &[&str]) -> PathBuf {
-        let finding = |package: &&str| {
-            json!({
-                "VulnerabilityID": format!("CVE-2026-{package}"), "PkgName": package, "Severity": "HIGH",
-                "InstalledVersion": OLD, "FixedVersion": NEW,
-            })
-        };
-        let findings: Vec<Value> = wanted.iter().map(finding).collect();
-        let document = json!({
-            "SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image",
-            "Metadata": { "OS": { "Family": "alpine", "Name": "3.19.1" } },
-            "Results": [{ "Target": "app", "Class": "os-pkgs", "Type": "alpine", "Vulnerabilities": findings }],
-        });
-        let path = self.world.path("report.json");
-        std::fs::write(&path, document.to_string()).unwrap();
-        path
+        let wanted: Vec<_> = wanted.iter().map(|package| (*package, OLD, NEW)).collect();
+        within::report(&self.world, ("alpine", "3.19.1"), &wanted)
     }
 
-    fn patch(&self, (from, to): (&str, &str), wanted: Option<&[&str]>, more: &[&str]) -> Ran {
-        let (name, host) = (self.alpine.layout.name(from), self.alpine.served.host());
-        let result = self.world.path("result.json");
-        let _ = std::fs::remove_file(&result);
-        let arguments = ["patch", "-i", &name, "-t", to, "--allow-host", &host, "--progress", "plain"];
-        let mut command = self.world.copa(&arguments);
-        command.arg("--result").arg(&result);
-        wanted.map(|wanted| command.arg("-r").arg(self.report(wanted)));
-        let Done { code, stderr, .. } = Done::of(command.args(more).output().unwrap());
-        let document =
-            std::fs::read(result).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
-        assert_eq!(mounts_below(self.world.folder.path()), Vec::<String>::new());
-        Ran { code, stderr, document }
+    fn patch(&self, tags: (&str, &str), wanted: Option<&[&str]>, more: &[&str]) -> Ran {
+        let report = wanted.map(|wanted| self.report(wanted));
+        let place = (&self.world, &self.alpine.layout, &*self.alpine.served.host());
+        within::patch(place, tags, report.as_deref(), more)
     }
 
     /// Patches, which must succeed with nothing run, and opens what came of it.

@@ -1,7 +1,8 @@
 //! Azure Linux distroless: the real program on synthetic images that have two lists instead of a database, and neither tool nor
 //! shell; repositories made by the real rpmbuild, rpmsign and createrepo_c. Judged by syft and by the real rpm's own queries.
 
-use crate::world::{Done, World};
+use crate::within::{self, Ran};
+use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,12 +31,6 @@ struct Subject {
     layout: Layout,
 }
 
-struct Ran {
-    code: Option<i32>,
-    stderr: String,
-    document: Value,
-}
-
 impl Subject {
     fn new() -> Subject {
         Subject::with(|setup| setup)
@@ -56,35 +51,13 @@ impl Subject {
     }
 
     fn report(&self, wanted: &[(&str, &str)]) -> PathBuf {
-        let finding = |(package, fixed): &(&str, &str)| {
-            json!({
-                "VulnerabilityID": format!("CVE-2026-{package}"), "PkgName": package, "Severity": "HIGH",
-                "InstalledVersion": "0", "FixedVersion": fixed,
-            })
-        };
-        let findings: Vec<Value> = wanted.iter().map(finding).collect();
-        let document = json!({
-            "SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image",
-            "Metadata": { "OS": { "Family": "azurelinux", "Name": "3.0" } },
-            "Results": [{ "Target": "app", "Class": "os-pkgs", "Type": "azurelinux", "Vulnerabilities": findings }],
-        });
-        let path = self.world.path("report.json");
-        std::fs::write(&path, document.to_string()).unwrap();
-        path
+        let wanted: Vec<_> = wanted.iter().map(|(package, fixed)| (*package, "0", *fixed)).collect();
+        within::report(&self.world, ("azurelinux", "3.0"), &wanted)
     }
 
-    fn patch(&self, (from, to): (&str, &str), wanted: Option<&[(&str, &str)]>, more: &[&str]) -> Ran {
-        let (name, host, result) =
-            (self.layout.name(from), self.served.host(), self.world.path("result.json"));
-        let arguments = ["patch", "-i", &name, "-t", to, "--allow-host", &host, "--progress", "plain"];
-        let mut command = self.world.copa(&arguments);
-        command.arg("--result").arg(&result).args(more);
-        wanted.map(|wanted| command.arg("-r").arg(self.report(wanted)));
-        let _ = std::fs::remove_file(&result);
-        let Done { code, stderr, .. } = Done::of(command.output().unwrap());
-        let document =
-            std::fs::read(result).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
-        Ran { code, stderr, document }
+    fn patch(&self, tags: (&str, &str), wanted: Option<&[(&str, &str)]>, more: &[&str]) -> Ran {
+        let report = wanted.map(|wanted| self.report(wanted));
+        within::patch((&self.world, &self.layout, &self.served.host()), tags, report.as_deref(), more)
     }
 
     fn patched(&self, wanted: Option<&[(&str, &str)]>, more: &[&str]) -> Ran {

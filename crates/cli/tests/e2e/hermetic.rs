@@ -1,6 +1,8 @@
 //! Images without a shell and the throw-away repository of their updates, and how the program is run on them.
 
-use crate::world::{Done, World, mounts_below};
+use crate::within;
+pub use crate::within::Ran;
+use crate::world::World;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use testkit::distroless::{
@@ -29,13 +31,6 @@ pub struct Subject {
     pub made: Hermetic,
 }
 
-/// How a run ended.
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stderr: String,
-    pub document: Value,
-}
-
 impl Subject {
     pub fn new(options: &Options) -> Subject {
         Subject { world: World::new(), made: Hermetic::new(options).unwrap() }
@@ -43,39 +38,13 @@ impl Subject {
 
     /// A report that wants these packages at their new versions.
     pub fn wanting(&self, packages: &[&str], family: (&str, &str)) -> PathBuf {
-        let finding = |(number, package): (usize, &&str)| {
-            json!({
-                "VulnerabilityID": format!("CVE-2026-{:04}", number + 1), "PkgName": package, "Severity": "HIGH",
-                "InstalledVersion": OLD, "FixedVersion": NEW,
-            })
-        };
-        let findings: Vec<Value> = packages.iter().enumerate().map(finding).collect();
-        let document = json!({
-            "SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image",
-            "Metadata": { "OS": { "Family": family.0, "Name": family.1 } },
-            "Results": [{ "Target": "app", "Class": "os-pkgs", "Type": family.0, "Vulnerabilities": findings }],
-        });
-        let path = self.world.path("report.json");
-        std::fs::write(&path, document.to_string()).unwrap();
-        path
+        let wanted: Vec<_> = packages.iter().map(|package| (*package, OLD, NEW)).collect();
+        within::report(&self.world, family, &wanted)
     }
 
     /// Patches a tag to another.
-    pub fn patch(&self, (from, to): (&str, &str), report: Option<&Path>, more: &[&str]) -> Ran {
-        let (name, host) = (self.made.layout.name(from), self.made.served.host());
-        let result = self.world.path("result.json");
-        let _ = std::fs::remove_file(&result);
-        let mut command =
-            self.world.copa(&["patch", "-i", &name, "-t", to, "--allow-host", &host, "--progress", "plain"]);
-        command.arg("--result").arg(&result).args(more);
-        if let Some(report) = report {
-            command.arg("-r").arg(report);
-        }
-        let Done { code, stderr, .. } = Done::of(command.output().unwrap());
-        let document =
-            std::fs::read(result).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
-        assert_eq!(mounts_below(self.world.folder.path()), Vec::<String>::new());
-        Ran { code, stderr, document }
+    pub fn patch(&self, tags: (&str, &str), report: Option<&Path>, more: &[&str]) -> Ran {
+        within::patch((&self.world, &self.made.layout, &self.made.served.host()), tags, report, more)
     }
 
     /// Patches, which must succeed without a program run, and opens the patched image.

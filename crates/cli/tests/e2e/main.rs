@@ -27,4 +27,5 @@ mod scripts;
 mod states;
 mod strange_changes;
 mod throwaway;
+mod within;
 mod world;

@@ -1,7 +1,8 @@
 //! Arch in place: the real program on synthetic images with the real pacman inside, from a signed repository; judged by the real
 //! pacman of this machine on the unpacked result.
 
-use crate::world::{Done, World, mounts_below};
+use crate::within::{self, Ran};
+use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,12 +33,6 @@ struct Subject {
     arch: Arch,
 }
 
-struct Ran {
-    code: Option<i32>,
-    stderr: String,
-    document: Value,
-}
-
 impl Subject {
     fn new() -> Subject {
         Subject::with(|options| options)
@@ -48,37 +43,14 @@ impl Subject {
     }
 
     fn report(&self, wanted: &[&str]) -> PathBuf {
-        let finding = |package: &&str| {
-            json!({
-                "VulnerabilityID": format!("CVE-2026-{package}"), "PkgName": package, "Severity": "HIGH",
-                "InstalledVersion": OLD, "FixedVersion": NEW,
-            })
-        };
-        let findings: Vec<Value> = wanted.iter().map(finding).collect();
-        let document = json!({
-            "SchemaVersion": 2, "ArtifactName": "app", "ArtifactType": "container_image",
-            "Metadata": { "OS": { "Family": "arch", "Name": "rolling" } },
-            "Results": [{ "Target": "app", "Class": "os-pkgs", "Type": "arch", "Vulnerabilities": findings }],
-        });
-        let path = self.world.path("report.json");
-        std::fs::write(&path, document.to_string()).unwrap();
-        path
+        let wanted: Vec<_> = wanted.iter().map(|package| (*package, OLD, NEW)).collect();
+        within::report(&self.world, ("arch", "rolling"), &wanted)
     }
 
-    /// Patches one tag to another, and sees that nothing is left of the run.
-    fn patch(&self, (from, to): (&str, &str), wanted: Option<&[&str]>, more: &[&str]) -> Ran {
-        let (name, host) = (self.arch.layout.name(from), self.arch.served.host());
-        let result = self.world.path("result.json");
-        let _ = std::fs::remove_file(&result);
-        let arguments = ["patch", "-i", &name, "-t", to, "--allow-host", &host, "--progress", "plain"];
-        let mut command = self.world.copa(&arguments);
-        command.arg("--result").arg(&result);
-        wanted.map(|wanted| command.arg("-r").arg(self.report(wanted)));
-        let Done { code, stderr, .. } = Done::of(command.args(more).output().unwrap());
-        let document =
-            std::fs::read(result).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
-        assert_eq!(mounts_below(self.world.folder.path()), Vec::<String>::new());
-        Ran { code, stderr, document }
+    fn patch(&self, tags: (&str, &str), wanted: Option<&[&str]>, more: &[&str]) -> Ran {
+        let report = wanted.map(|wanted| self.report(wanted));
+        let place = (&self.world, &self.arch.layout, &*self.arch.served.host());
+        within::patch(place, tags, report.as_deref(), more)
     }
 
     fn patched(&self, wanted: Option<&[&str]>) -> Ran {
