@@ -21,6 +21,8 @@ impl Destination for Both {
             base_bytes_copied: first.base_bytes_copied + second.base_bytes_copied,
             mounted: first.mounted + second.mounted,
             existing: first.existing + second.existing,
+            load: second.load.or(first.load),
+            notes: [first.notes, second.notes].concat(),
         })
     }
 
@@ -40,7 +42,7 @@ impl Destination for Both {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use endpoint::{LayoutDestination, LayoutSource};
+    use endpoint::{Content, LayoutDestination, LayoutSource};
     use engine::CancellationToken;
     use oci::{Descriptor, DiffId, Image, media_type};
     use serde_json::json;
@@ -68,11 +70,11 @@ mod tests {
         std::fs::write(at("layer"), b"layer").unwrap();
         let (image, both) = (image(b"layer"), Both(layout(&at("first")), layout(&at("second"))));
         let source = LayoutSource::new(at("none"), None);
+        let files = [(Digest::of(b"layer"), at("layer"))].into();
+        let content = Content::patched(image.clone(), &files);
         let request = WriteRequest {
-            image: &image,
-            base_layers: 0,
+            content: &content,
             source: &source,
-            new_blob: &at("layer"),
             progress: &|_, _, _| (),
             cancel: &CancellationToken::new(),
         };

@@ -254,6 +254,8 @@ impl<'a> Job<'a> {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             ca_certificates: self.certificates.bundle.clone(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            compression: oci::media_type::Compression::Gzip,
+            compression_level: None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A source that looks in the cache first, so that blobs kept for the destination are not downloaded twice.
 
 use async_trait::async_trait;
-use endpoint::{Source, SourceImage};
+use endpoint::{Named, Source};
 use engine::{BlobSource, BlobStream};
-use oci::{Descriptor, Platform, Reference};
+use oci::{Descriptor, Digest, Reference};
 use std::sync::Arc;
 use store::Store;
 
@@ -31,8 +31,20 @@ impl BlobSource for StoredFirst {
 
 #[async_trait]
 impl Source for StoredFirst {
-    async fn image(&self, platform: &Platform) -> Result<SourceImage, endpoint::Error> {
-        self.source.image(platform).await
+    async fn named(&self) -> Result<Named, endpoint::Error> {
+        self.source.named().await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), endpoint::Error> {
+        self.source.manifest(descriptor).await
+    }
+
+    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, endpoint::Error> {
+        self.source.config(descriptor).await
+    }
+
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, endpoint::Error> {
+        self.source.referrers(digest).await
     }
 
     fn reference(&self) -> Option<&Reference> {

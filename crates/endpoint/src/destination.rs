@@ -1,21 +1,16 @@
 //! The shape of everything that images go to.
 
-use crate::{Error, Source};
+use crate::{Content, Error, Source};
 use async_trait::async_trait;
 use engine::CancellationToken;
-use oci::{Digest, Image, ImageLayer};
-use std::path::Path;
+use oci::{Digest, ImageLayer};
 
 /// What to write, and with what.
 pub struct WriteRequest<'a> {
-    /// The image.
-    pub image: &'a Image,
-    /// How many of its layers, from the first, are the source's. Above them lies the new blob.
-    pub base_layers: usize,
-    /// Where the base layers are.
+    /// What the name shall lead to.
+    pub content: &'a Content,
+    /// Where blobs are that are the source's own.
     pub source: &'a dyn Source,
-    /// The file that holds the new blob.
-    pub new_blob: &'a Path,
     /// Takes a blob's digest, bytes sent and bytes in all, for every blob that is sent; must not block.
     pub progress: &'a (dyn Fn(&Digest, u64, u64) + Send + Sync),
     /// Cancelled to stop. What is sent stays; the tag does not move.
@@ -23,16 +18,6 @@ pub struct WriteRequest<'a> {
 }
 
 impl WriteRequest<'_> {
-    /// The layers that come from the source.
-    pub(crate) fn base(&self) -> impl Iterator<Item = &oci::Descriptor> {
-        self.image.layers.iter().take(self.base_layers).map(|l| &l.descriptor)
-    }
-
-    /// The layers that come from the file.
-    pub(crate) fn new_layers(&self) -> impl Iterator<Item = &oci::Descriptor> {
-        self.image.layers.iter().skip(self.base_layers).map(|l| &l.descriptor)
-    }
-
     /// The future's value, or an error as soon as the request is cancelled.
     pub(crate) async fn or_cancelled<T>(
         &self,
@@ -47,7 +32,7 @@ impl WriteRequest<'_> {
 pub struct Receipt {
     /// The whole name.
     pub reference: String,
-    /// The digest of the manifest.
+    /// The digest of what the name leads to now.
     pub digest: Digest,
     /// Bytes of all blobs that were sent or written.
     pub bytes_uploaded: u64,
@@ -59,6 +44,19 @@ pub struct Receipt {
     pub mounted: usize,
     /// Blobs that were there before.
     pub existing: usize,
+    /// How it was brought there, where there is a choice.
+    pub load: Option<Load>,
+    /// What the user should know: what the place could not take, or was asked to forget.
+    pub notes: Vec<String>,
+}
+
+/// How a local daemon was given an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Only what it did not have.
+    Thin,
+    /// All of it.
+    Full,
 }
 
 impl Receipt {
@@ -71,15 +69,19 @@ impl Receipt {
             base_bytes_copied: 0,
             mounted: 0,
             existing: 0,
+            load: None,
+            notes: Vec::new(),
         }
     }
 }
 
-/// Something that takes one image under one name.
+/// Something that takes an image, or an index of images, under one name.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Writes the image: blobs first, then the config, the manifest, the name last. Fails without the name being moved
-    /// where it is the source's own (unless that is allowed) or where somebody else moved it meanwhile.
+    /// Writes the content: blobs first, then the manifests, the index, the name last. Fails without the name being moved
+    /// where it is the source's own (unless that is allowed) or where somebody else moved it meanwhile. A place that cannot
+    /// hold an index takes each patched image under a name of its own and the one of this host under the name itself, and
+    /// says so in the receipt's notes.
     async fn write(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error>;
 
     /// What the name leads to now.

@@ -2,6 +2,7 @@
 
 mod address;
 mod connections;
+mod content;
 mod destination;
 mod error;
 mod feed;
@@ -13,9 +14,10 @@ mod source;
 
 pub use address::{Address, AddressError};
 pub use connections::Connections;
-pub use destination::{Destination, Receipt, WriteRequest};
+pub use content::{Blob, Content, From, Outgoing};
+pub use destination::{Destination, Load, Receipt, WriteRequest};
 pub use error::Error;
 pub use layout::{LayoutDestination, LayoutSource};
 pub use push::RegistryDestination;
 pub use registry_source::RegistrySource;
-pub use source::{Source, SourceImage};
+pub use source::{Named, Source, SourceImage};

@@ -1,12 +1,10 @@
 //! An image in a registry, to write: only what is missing is sent, the tag moves last.
 
-use crate::{
-    Destination, Error, Receipt, WriteRequest,
-    feed::{From, feed},
-};
+use crate::{Blob, Destination, Error, From, Outgoing, Receipt, WriteRequest, content::is_base, feed::feed};
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oci::{Descriptor, Digest, ImageLayer, Reference};
+use oci::{Digest, ImageLayer, Reference};
 use registry::{Body, Registry};
 
 /// Blobs on their way at once: enough to hide round trips, few enough for slow lines.
@@ -61,13 +59,12 @@ impl RegistryDestination {
     async fn prepare(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
         self.refuse_source(request)?;
         let before = self.current().await?;
-        let mut receipt = self.receipt(request);
-        self.send_blobs(request, &mut receipt, true).await?;
-        let put = self.put(request, request.image.descriptor.digest.as_str()).await;
+        let top = request.content.descriptor();
+        let mut receipt = Receipt::new(self.reference.to_string(), top.digest.clone());
+        let put = self.send(request, &mut receipt, true).await;
         if let Err(Error::Registry(registry::Error::BlobUnknown { .. })) = put {
             // The registry said that it had a blob which it has not: this time nothing it says is believed.
-            self.send_blobs(request, &mut receipt, false).await?;
-            self.put(request, request.image.descriptor.digest.as_str()).await?;
+            self.send(request, &mut receipt, false).await?;
         } else {
             put?;
         }
@@ -80,85 +77,105 @@ impl RegistryDestination {
         Ok(receipt)
     }
 
-    fn receipt(&self, request: &WriteRequest<'_>) -> Receipt {
-        Receipt::new(self.reference.to_string(), request.image.descriptor.digest.clone())
-    }
-
-    async fn send_blobs(
+    /// Blobs, then the manifests, then the index, all by digest.
+    async fn send(
         &self,
         request: &WriteRequest<'_>,
         receipt: &mut Receipt,
         believe: bool,
     ) -> Result<(), Error> {
-        let base = request.base().map(|blob| (blob.clone(), From::Source));
-        let new = request.new_layers().map(|blob| (blob.clone(), From::File));
-        let mut blobs: Vec<(Descriptor, From)> = base.chain(new).collect();
-        let mut seen = std::collections::BTreeSet::new();
-        blobs.retain(|(blob, _)| seen.insert(blob.digest.clone()));
-        let sending = stream::iter(blobs).map(|(blob, from)| async move {
-            self.blob(request, &blob, from, believe).await.map(|arrival| (from, arrival))
-        });
-        let arrivals: Vec<(From, Arrival)> = sending.buffer_unordered(AT_ONCE).try_collect().await?;
-        for (from, arrival) in arrivals {
-            count(receipt, from, &arrival, self.neighbour(request).is_some());
+        let content = request.content;
+        let missing = self.missing(content.manifests(), believe).await?;
+        self.send_blobs(request, &missing, receipt, believe).await?;
+        for manifest in missing {
+            let bytes = manifest.bytes.clone().into();
+            self.put(manifest.entry.digest.as_str(), &manifest.entry.media_type, bytes).await?;
         }
-        let config = self.config(request, believe).await?;
-        count(receipt, From::File, &config, false);
+        if let crate::Content::Index { descriptor, bytes, .. } = content {
+            self.put(descriptor.digest.as_str(), &descriptor.media_type, bytes.clone().into()).await?;
+        }
         Ok(())
     }
 
-    async fn blob(
+    /// The manifests that the registry lacks: of what was preserved it may have all, if it is where it comes from.
+    async fn missing<'a>(
+        &self,
+        manifests: &'a [Outgoing],
+        believe: bool,
+    ) -> Result<Vec<&'a Outgoing>, Error> {
+        let mut missing = Vec::new();
+        for manifest in manifests {
+            let digest = &manifest.entry.digest;
+            let there = believe
+                && !manifest.patched
+                && self.registry.manifest_digest(self.repository(), digest.as_str()).await?.as_ref()
+                    == Some(digest);
+            if !there {
+                missing.push(manifest);
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn send_blobs(
         &self,
         request: &WriteRequest<'_>,
-        blob: &Descriptor,
-        from: From,
+        manifests: &[&Outgoing],
+        receipt: &mut Receipt,
         believe: bool,
-    ) -> Result<Arrival, Error> {
+    ) -> Result<(), Error> {
+        let mut seen = std::collections::BTreeSet::new();
+        let all = manifests.iter().flat_map(|m| &m.blobs);
+        let blobs: Vec<Blob> = all.filter(|b| seen.insert(&b.descriptor.digest)).cloned().collect();
+        let sending = stream::iter(blobs).map(|blob| async move {
+            let arrival = self.blob(request, &blob, believe).await?;
+            Ok::<_, Error>((blob, arrival))
+        });
+        let arrivals: Vec<(Blob, Arrival)> = sending.buffer_unordered(AT_ONCE).try_collect().await?;
+        for (blob, arrival) in arrivals {
+            count(receipt, &blob, &arrival, self.neighbour(request).is_some());
+        }
+        Ok(())
+    }
+
+    async fn blob(&self, request: &WriteRequest<'_>, blob: &Blob, believe: bool) -> Result<Arrival, Error> {
         let repository = self.repository();
-        if believe && self.registry.has_blob(repository, &blob.digest, blob.size).await? {
+        let (digest, size) = (&blob.descriptor.digest, blob.descriptor.size);
+        if believe && self.registry.has_blob(repository, digest, size).await? {
             return Ok(Arrival::Existing);
         }
         if believe
-            && from == From::Source
+            && blob.from == From::Source
             && let Some(there) = self.neighbour(request).filter(|there| *there != repository)
-            && self.registry.mount_blob(repository, &blob.digest, there).await?
+            && self.registry.mount_blob(repository, digest, there).await?
         {
             return Ok(Arrival::Mounted);
         }
-        let upload = async |body| Ok(self.registry.upload_blob(repository, &blob.digest, body).await?);
-        feed(request, blob, from, upload).await?;
-        Ok(Arrival::Sent(blob.size))
-    }
-
-    async fn config(&self, request: &WriteRequest<'_>, believe: bool) -> Result<Arrival, Error> {
-        let config = &request.image.manifest.config;
-        let repository = self.repository();
-        if believe && self.registry.has_blob(repository, &config.digest, config.size).await? {
-            return Ok(Arrival::Existing);
+        if let From::Bytes(bytes) = &blob.from {
+            self.registry.upload_blob(repository, digest, Body::Bytes(bytes.clone())).await?;
+            return Ok(Arrival::Sent(size));
         }
-        let body = Body::Bytes(request.image.config_bytes.clone().into());
-        self.registry.upload_blob(repository, &config.digest, body).await?;
-        Ok(Arrival::Sent(config.size))
+        let upload = async |body| Ok(self.registry.upload_blob(repository, digest, body).await?);
+        feed(request, blob, upload).await?;
+        Ok(Arrival::Sent(size))
     }
 
-    async fn put(&self, request: &WriteRequest<'_>, selector: &str) -> Result<(), Error> {
-        let image = request.image;
-        let bytes = image.manifest_bytes.clone().into();
-        self.registry.put_manifest(self.repository(), selector, &image.descriptor.media_type, bytes).await?;
+    async fn put(&self, selector: &str, media_type: &str, bytes: Bytes) -> Result<(), Error> {
+        self.registry.put_manifest(self.repository(), selector, media_type, bytes).await?;
         Ok(())
     }
 }
 
-fn count(receipt: &mut Receipt, from: From, arrival: &Arrival, same_registry: bool) {
+fn count(receipt: &mut Receipt, blob: &Blob, arrival: &Arrival, same_registry: bool) {
     match *arrival {
         Arrival::Existing => receipt.existing += 1,
         Arrival::Mounted => receipt.mounted += 1,
         Arrival::Sent(bytes) => {
             receipt.bytes_uploaded += bytes;
-            match from {
-                From::File => {}
-                From::Source if same_registry => receipt.base_bytes_uploaded += bytes,
-                From::Source => receipt.base_bytes_copied += bytes,
+            match is_base(blob) {
+                false => {}
+                true if same_registry => receipt.base_bytes_uploaded += bytes,
+                true => receipt.base_bytes_copied += bytes,
             }
         }
     }
@@ -172,7 +189,8 @@ impl Destination for RegistryDestination {
             return Err(Error::Cancelled);
         }
         // Once asked for, the tag is waited for: who gave up here could not say whether it has moved.
-        self.put(request, &self.tag).await?;
+        let top = request.content.descriptor();
+        self.put(&self.tag, &top.media_type, request.content.bytes().to_vec().into()).await?;
         Ok(receipt)
     }
 

@@ -1,11 +1,8 @@
 //! An image in a registry, to read.
 
-use crate::{
-    Error, Source, SourceImage,
-    resolve::{Documents, Named, resolve},
-};
+use crate::{Error, Named, Source};
 use async_trait::async_trait;
-use oci::{Descriptor, Platform, Reference};
+use oci::{Descriptor, Reference};
 use registry::{Registry, Verified};
 use tokio::io::AsyncReadExt;
 
@@ -35,28 +32,11 @@ impl engine::BlobSource for RegistrySource {
 
 #[async_trait]
 impl Source for RegistrySource {
-    async fn image(&self, platform: &Platform) -> Result<SourceImage, Error> {
+    async fn named(&self) -> Result<Named, Error> {
         let fetched = self.registry.manifest(self.reference.repository(), &self.reference.selector()).await?;
-        let named = Named {
-            reference: self.reference.to_string(),
-            digest: fetched.digest,
-            bytes: fetched.bytes.into(),
-            content_type: fetched.content_type,
-        };
-        resolve(self, named, platform).await
+        Named::new(self.reference.to_string(), fetched.bytes.into(), fetched.content_type.as_deref())
     }
 
-    fn reference(&self) -> Option<&Reference> {
-        Some(&self.reference)
-    }
-
-    fn name(&self) -> String {
-        self.reference.to_string()
-    }
-}
-
-#[async_trait]
-impl Documents for RegistrySource {
     async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
         let digest = &descriptor.digest;
         let fetched = self.registry.manifest(self.reference.repository(), digest.as_str()).await?;
@@ -75,5 +55,13 @@ impl Documents for RegistrySource {
         let read = verified.read_to_end(&mut bytes).await;
         let item = || format!("config {} of {}", descriptor.digest, self.reference);
         read.map(|_| bytes).map_err(|e| Error::blob(item(), e))
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        Some(&self.reference)
+    }
+
+    fn name(&self) -> String {
+        self.reference.to_string()
     }
 }

@@ -1,8 +1,7 @@
 //! From documents to one image of one platform: indexes followed within bounds, every claim checked.
 
-use crate::{Error, SourceImage};
-use async_trait::async_trait;
-use oci::{Descriptor, Digest, Document, Image, Index, Manifest, Platform, media_type};
+use crate::{Error, Named, Source, SourceImage};
+use oci::{Descriptor, Document, Image, Index, Manifest, Platform, media_type};
 use std::collections::BTreeMap;
 
 /// How deep indexes may be nested.
@@ -10,39 +9,17 @@ const DEPTH_MAX: usize = 3;
 /// Most entries without a platform that are opened to see what they are.
 const UNNAMED_MAX: usize = 16;
 
-/// Gives documents whose bytes have the digest and size of their descriptor.
-#[async_trait]
-pub(crate) trait Documents: Sync {
-    /// A manifest or index, with what the transport says it is.
-    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error>;
-
-    /// A config.
-    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error>;
-}
-
-/// What a name leads to.
-pub(crate) struct Named {
-    /// The whole name.
-    pub(crate) reference: String,
-    /// What it leads to.
-    pub(crate) digest: Digest,
-    /// Its bytes.
-    pub(crate) bytes: Vec<u8>,
-    /// What the transport says they are.
-    pub(crate) content_type: Option<String>,
-}
-
 /// The image for a platform among what a name leads to.
-pub(crate) async fn resolve(
-    documents: &dyn Documents,
-    named: Named,
+pub(crate) async fn image<S: Source + ?Sized>(
+    source: &S,
+    named: &Named,
     wanted: &Platform,
 ) -> Result<SourceImage, Error> {
-    let walk = Walk { documents, item: &named.reference, wanted };
-    let (document, kind) = walk.parse(&named.bytes, named.content_type.as_deref())?;
-    let found = match document {
+    let walk = Walk { source, item: &named.reference, wanted };
+    let found = match &named.document {
         Document::Manifest(manifest) => {
-            let image = walk.image(named.bytes, &kind, &manifest).await?;
+            let kind = &named.descriptor.media_type;
+            let image = walk.image(named.bytes.clone(), kind, manifest).await?;
             let platforms = vec![image.platform()];
             if !fits(&image.platform(), wanted) {
                 return Err(walk.other(image.platform()));
@@ -51,25 +28,16 @@ pub(crate) async fn resolve(
         }
         Document::Index(index) => walk.among(&index.manifests, 1).await?,
     };
-    let Found { image, annotations, platforms } = found;
-    Ok(SourceImage { image, annotations, platforms, reference: named.reference, digest: named.digest })
-}
-
-/// The image for a platform among entries that share a name (a layout's index).
-pub(crate) async fn resolve_among(
-    documents: &dyn Documents,
-    reference: String,
-    digest: Digest,
-    entries: &[Descriptor],
-    wanted: &Platform,
-) -> Result<SourceImage, Error> {
-    let walk = Walk { documents, item: &reference, wanted };
-    let Found { image, annotations, platforms } = walk.among(entries, 1).await?;
+    let Found { image, mut annotations, platforms } = found;
+    if annotations.is_empty() {
+        annotations = named.descriptor.annotations.clone().unwrap_or_default();
+    }
+    let (reference, digest) = (named.reference.clone(), named.descriptor.digest.clone());
     Ok(SourceImage { image, annotations, platforms, reference, digest })
 }
 
-struct Walk<'a> {
-    documents: &'a dyn Documents,
+struct Walk<'a, S: ?Sized> {
+    source: &'a S,
     item: &'a str,
     wanted: &'a Platform,
 }
@@ -80,7 +48,7 @@ struct Found {
     platforms: Vec<Platform>,
 }
 
-impl Walk<'_> {
+impl<S: Source + ?Sized> Walk<'_, S> {
     fn parse(&self, bytes: &[u8], content_type: Option<&str>) -> Result<(Document, String), Error> {
         Document::parse(bytes, content_type)
             .map_err(|source| Error::Image { item: self.item.to_owned(), source })
@@ -99,7 +67,7 @@ impl Walk<'_> {
     }
 
     async fn image(&self, bytes: Vec<u8>, kind: &str, manifest: &Manifest) -> Result<Image, Error> {
-        let config = self.documents.config(&manifest.config).await?;
+        let config = self.source.config(&manifest.config).await?;
         Image::new(bytes, Some(kind), config)
             .map_err(|source| Error::Image { item: self.item.to_owned(), source })
     }
@@ -144,7 +112,7 @@ impl Walk<'_> {
     /// What one entry leads to.
     async fn entry(&self, entry: &Descriptor, depth: usize) -> Result<Found, Error> {
         let is_index = matches!(entry.media_type.as_str(), media_type::OCI_INDEX | media_type::DOCKER_LIST);
-        let (bytes, content_type) = self.documents.manifest(entry).await?;
+        let (bytes, content_type) = self.source.manifest(entry).await?;
         let (document, kind) = self.parse(&bytes, content_type.as_deref().or(Some(&entry.media_type)))?;
         match document {
             Document::Index(index) if is_index => Box::pin(self.among(&index.manifests, depth + 1)).await,

@@ -230,7 +230,7 @@ async fn a_damaged_blob_is_replaced_and_leftovers_go() {
         fs::write(&path, damage).unwrap();
         fs::write(dir.path().join(".copa-tmp-1-1"), "left by a run that was killed").unwrap();
         let written = patch_to(&source(sound.path(), Some("v1")), &destination(dir.path(), Some("v2"))).await;
-        assert_eq!(written.result.unwrap().base_bytes_copied, NEW.len() as u64);
+        assert!(written.result.unwrap().bytes_uploaded >= NEW.len() as u64);
         assert_eq!(fs::read(&path).unwrap(), NEW);
         assert!(!dir.path().join(".copa-tmp-1-1").exists());
     }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod assemble;
+mod deliver;
 mod end_of_life;
 mod error;
 mod event;

@@ -2,12 +2,12 @@
 
 use crate::{
     Answer, EndOfLife, Error, Event, Failed, Offence, Phase,
-    assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
+    deliver::Patched,
     foreign,
-    lineage::{self, Lineage, Origin, PatchFacts},
+    lineage::{self, Origin},
     observe::{Counted, Downloads, Observed, observe},
     record,
-    result::{ImageRecord, PatchedRecord, ResultDocument, Status},
+    result::{ImageRecord, ResultDocument, Status},
     strategy::{self, Ran, Repositories, Tooling},
 };
 use engine::{CancellationToken, Context, Engine, Exclusion, OpenRequest, Root, Run};
@@ -20,9 +20,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// How the patch layer is compressed: what every registry and runtime reads.
-const PATCH_COMPRESSION: oci::media_type::Compression = oci::media_type::Compression::Gzip;
 
 /// What does the work and whom it tells.
 pub struct Patcher {
@@ -83,6 +80,20 @@ pub struct Settings {
     pub ca_certificates: Option<Vec<u8>>,
     /// Threads for compression; never changes the result.
     pub threads: usize,
+    /// How the patch layer is compressed.
+    pub compression: oci::media_type::Compression,
+    /// How hard; the compression's own default where it is `None`.
+    pub compression_level: Option<i32>,
+}
+
+/// What the line makes of one image.
+pub(crate) struct Made {
+    /// What became of the findings.
+    pub(crate) settled: Vec<Settled>,
+    /// The image as it was.
+    pub(crate) subject: Subject,
+    /// The patched image; `None` where nothing was to be done, or only a plan was asked for.
+    pub(crate) patched: Option<Patched>,
 }
 
 /// What is known once the image has been looked at.
@@ -91,15 +102,15 @@ pub(crate) struct Subject {
     /// Digest of what its name leads to: of the index it was chosen from, where there is one.
     name_digest: oci::Digest,
     /// Those of its entry in the index it was chosen from.
-    annotations: BTreeMap<String, String>,
-    origin: Origin,
+    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) origin: Origin,
     pub(crate) root: Box<dyn Root>,
     pub(crate) observed: Observed,
 }
 
 impl Patcher {
-    /// Patches one image, or plans to. Nothing is written anywhere but the work directory and the engine's cache until the
-    /// patch is proven; the tag moves last. What was known by then comes with a failure too.
+    /// Patches one image of one platform, or plans to. Nothing is written anywhere but the work directory and the engine's
+    /// cache until the patch is proven; the tag moves last. What was known by then comes with a failure too.
     pub async fn patch(&self, request: Request) -> Result<Answer, Failed> {
         let mut document = record::blank(&request.settings.tool_version, self.engine.name());
         document.image.name = request.name.clone();
@@ -116,6 +127,16 @@ impl Patcher {
         request: &Request,
         document: &mut ResultDocument,
     ) -> Result<(Vec<Settled>, Subject), Error> {
+        let Made { settled, subject, patched } = self.make(request, document).await?;
+        if let (Some(patched), Some(target)) = (patched, &request.target) {
+            self.deliver(target, (&*request.source, &subject.image, patched), document).await?;
+            document.status = Status::Patched;
+        }
+        Ok((settled, subject))
+    }
+
+    /// Everything but the delivery.
+    pub(crate) async fn make(&self, request: &Request, document: &mut ResultDocument) -> Result<Made, Error> {
         let mut subject = self.subject(request, document).await?;
         self.end_of_life(request, &subject, document).await?;
         let plan = self.timed(Phase::Plan, document, async { make_plan(request, &subject) }).await?;
@@ -123,18 +144,17 @@ impl Patcher {
         let nothing = matches!(&plan.scope, Scope::Fixes(fixes) if fixes.is_empty());
         if nothing || request.target.is_none() {
             document.status = if nothing { Status::UpToDate } else { Status::Planned };
-            return Ok((plan.left_out, subject));
+            return Ok(Made { settled: plan.left_out, subject, patched: None });
         }
         let Ran { run, exclusions } = self.run(request, &mut subject, &plan, document).await?;
         let settled = self.judge(request, &subject, (&plan, &run), document)?;
         if document.packages.is_empty() {
             document.status = Status::UpToDate;
-            return Ok((settled, subject));
+            return Ok(Made { settled, subject, patched: None });
         }
         let (packed, file) = self.pack(&request.settings, (run, exclusions), document).await?;
-        self.deliver(request, &subject, (&plan, &packed, file), document).await?;
-        document.status = Status::Patched;
-        Ok((settled, subject))
+        let patched = self.assemble(request, &subject, (&plan, packed, file))?;
+        Ok(Made { settled, subject, patched: Some(patched) })
     }
 
     /// Reads the image, opens it in the engine, and looks at what it is.
@@ -236,6 +256,7 @@ impl Patcher {
         let file = tempfile::NamedTempFile::new_in(&settings.work_dir).map_err(io)?;
         let mut out = file.reopen().map_err(io)?;
         let (epoch, threads, cancel) = (settings.source_date_epoch, settings.threads, self.cancel.clone());
+        let (compression, level) = (settings.compression, settings.compression_level);
         let packing = tokio::task::spawn_blocking(move || {
             let Run { mut changes, base, window, .. } = run;
             let counted = Counted::new(&*base);
@@ -245,8 +266,8 @@ impl Patcher {
                 excluded: &excluded,
                 source_date_epoch: epoch,
                 run_window: window,
-                compression: PATCH_COMPRESSION,
-                level: None,
+                compression,
+                level,
                 threads,
                 cancel: &cancelled,
             };
@@ -257,74 +278,6 @@ impl Patcher {
         let (packed, lists) = self.timed(Phase::Pack, document, waited).await?;
         document.counters.lower_tree_walks = lists;
         Ok((packed, file))
-    }
-
-    /// Puts the patched image together and writes it where it belongs.
-    async fn deliver(
-        &self,
-        request: &Request,
-        subject: &Subject,
-        (plan, packed, file): (&Plan, &Packed, tempfile::NamedTempFile),
-        document: &mut ResultDocument,
-    ) -> Result<(), Error> {
-        let Some(target) = &request.target else { return Ok(()) };
-        let plan_digest = plan_digest(plan);
-        let facts = PatchFacts {
-            diff_id: &packed.diff_id,
-            plan_digest: &plan_digest,
-            tool_version: &request.settings.tool_version,
-        };
-        let lineage = Lineage::of(&subject.image, &request.name, &subject.origin, &facts);
-        let patch = self.patch_of(request, subject, packed, &lineage);
-        let patched = subject.image.patched(&patch).map_err(Error::Image)?;
-        let write = endpoint::WriteRequest {
-            image: &patched,
-            base_layers: patch.base_layers,
-            source: &*request.source,
-            new_blob: file.path(),
-            progress: &|digest, done, total| {
-                (self.events)(Event::Upload { digest: digest.clone(), done, total })
-            },
-            cancel: &self.cancel,
-        };
-        let destination_error = |source| Error::Destination { name: target.name.clone(), source };
-        let writing = async { target.destination.write(&write).await.map_err(destination_error) };
-        let receipt = self.timed(Phase::Deliver, document, writing).await?;
-        document.counters.base_bytes_uploaded = receipt.base_bytes_uploaded;
-        document.counters.bytes_uploaded = receipt.bytes_uploaded;
-        document.counters.layers_reencoded = reencoded(&subject.image, &patched, patch.base_layers);
-        document.patched = Some(PatchedRecord {
-            reference: receipt.reference,
-            digest: receipt.digest.to_string(),
-            layers: patched.layers.len() as u64,
-            layer: layer_record(packed),
-            lineage,
-        });
-        Ok(())
-    }
-
-    fn patch_of(
-        &self,
-        request: &Request,
-        subject: &Subject,
-        packed: &Packed,
-        lineage: &Lineage,
-    ) -> oci::Patch {
-        let created = rfc3339(request.settings.source_date_epoch.unwrap_or(request.settings.now));
-        let tag = request.target.as_ref().and_then(|t| t.tag.as_deref());
-        oci::Patch {
-            base_layers: lineage.base_layers,
-            blob: (packed.digest.clone(), packed.size),
-            diff_id: packed.diff_id.clone(),
-            compression: PATCH_COMPRESSION,
-            history: oci::History {
-                created: created.clone(),
-                created_by: format!("copa patch ({} packages)", self.engine.name()),
-                comment: format!("sh.copa {}", request.settings.tool_version),
-            },
-            labels: [(lineage::LABEL.to_owned(), lineage.to_label())].into(),
-            annotations: annotations(&subject.image, &subject.annotations, lineage, (&created, tag)),
-        }
     }
 
     pub(crate) fn warn(&self, text: String, document: &mut ResultDocument) {

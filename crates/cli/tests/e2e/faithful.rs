@@ -3,7 +3,7 @@
 
 use crate::world::{World, needs};
 use embedded::{Embedded, EngineOptions, host::Mode};
-use endpoint::{Destination, LayoutDestination, LayoutSource, Source, WriteRequest};
+use endpoint::{Content, Destination, LayoutDestination, LayoutSource, Source, WriteRequest};
 use engine::{CancellationToken, Context, Engine, Exclusion, OpenRequest, Root, Run};
 use layer::{Entry, EntryPath, Flavor, Kind, PackOptions, Packed, Tree};
 use oci::{Digest, Image, media_type::Compression};
@@ -111,11 +111,10 @@ async fn deliver(image: &Image, packed: &Packed, source: &dyn Source, (folder, b
         annotations: BTreeMap::new(),
     };
     let patched = image.patched(&patch).unwrap();
+    let content = Content::patched(patched, &[(packed.digest.clone(), blob.to_owned())].into());
     let write = WriteRequest {
-        image: &patched,
-        base_layers: patch.base_layers,
+        content: &content,
         source,
-        new_blob: blob,
         progress: &|_, _, _| (),
         cancel: &CancellationToken::new(),
     };

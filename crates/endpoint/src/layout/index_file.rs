@@ -2,7 +2,7 @@
 
 use super::dir::LayoutDir;
 use crate::Error;
-use oci::{Descriptor, Digest, Document, Index, limits::MANIFEST_BYTES_MAX, media_type};
+use oci::{Descriptor, Document, Index, limits::MANIFEST_BYTES_MAX, media_type};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The annotation that names an entry.
@@ -29,13 +29,13 @@ pub(crate) fn write_marker(dir: &Arc<LayoutDir>) -> Result<(), Error> {
     dir.replace("oci-layout", format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}").as_bytes())
 }
 
-/// Reads `index.json` and its digest; `None` where there is none.
-pub(crate) fn read(dir: &LayoutDir) -> Result<Option<(Index, Digest)>, Error> {
+/// Reads `index.json`, with its bytes; `None` where there is none.
+pub(crate) fn read(dir: &LayoutDir) -> Result<Option<(Index, Vec<u8>)>, Error> {
     let Some(bytes) = dir.read("index.json", MANIFEST_BYTES_MAX)? else { return Ok(None) };
     let parsed = Document::parse(&bytes, None);
     let item = || format!("{}/index.json", dir.shown());
     match parsed.map_err(|source| Error::Image { item: item(), source })? {
-        (Document::Index(index), _) => Ok(Some((index, Digest::of(&bytes)))),
+        (Document::Index(index), _) => Ok(Some((index, bytes))),
         (Document::Manifest(_), _) => Err(dir.wrong("index.json is a manifest, not an index")),
     }
 }

@@ -2,15 +2,12 @@
 
 use super::{
     dir::LayoutDir,
-    index_file::{check_marker, entries, read},
+    index_file::{check_marker, empty, entries, read},
 };
-use crate::{
-    Error, Source, SourceImage,
-    resolve::{Documents, Named, resolve, resolve_among},
-};
+use crate::{Error, Named, Source};
 use async_trait::async_trait;
 use oci::{
-    Descriptor, Digest, Index, Platform, Reference,
+    Descriptor, Digest, Document, Index, Reference,
     limits::{CONFIG_BYTES_MAX, MANIFEST_BYTES_MAX},
 };
 use std::{fs::File, io::Read, path::PathBuf};
@@ -88,24 +85,30 @@ impl engine::BlobSource for LayoutSource {
 
 #[async_trait]
 impl Source for LayoutSource {
-    async fn image(&self, platform: &Platform) -> Result<SourceImage, Error> {
+    async fn named(&self) -> Result<Named, Error> {
         let (path, tag) = (self.dir.clone(), self.tag.clone());
-        let (found, index): (Vec<Descriptor>, (Index, Digest)) = blocking(move || {
+        let (found, index): (Vec<Descriptor>, Vec<u8>) = blocking(move || {
             let dir = open_layout(&path)?;
-            let index = read(&dir)?.ok_or_else(|| dir.wrong("it has no index.json"))?;
-            Ok((entries(&dir, &index.0, tag.as_deref())?, index))
+            let (index, bytes) = read(&dir)?.ok_or_else(|| dir.wrong("it has no index.json"))?;
+            Ok((entries(&dir, &index, tag.as_deref())?, bytes))
         })
         .await?;
         let [entry] = found.as_slice() else {
-            return resolve_among(self, self.name(), index.1, &found, platform).await;
+            return among(self.name(), &index, found);
         };
         let (bytes, content_type) = self.manifest(entry).await?;
-        let named = Named { reference: self.name(), digest: entry.digest.clone(), bytes, content_type };
-        let mut image = resolve(self, named, platform).await?;
-        if image.annotations.is_empty() {
-            image.annotations = entry.annotations.clone().unwrap_or_default();
-        }
-        Ok(image)
+        let mut named = Named::new(self.name(), bytes, content_type.as_deref())?;
+        named.descriptor.annotations.clone_from(&entry.annotations);
+        Ok(named)
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
+        let bytes = self.small(descriptor, MANIFEST_BYTES_MAX, "manifest").await?;
+        Ok((bytes, Some(descriptor.media_type.clone())))
+    }
+
+    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        self.small(descriptor, CONFIG_BYTES_MAX, "config").await
     }
 
     fn reference(&self) -> Option<&Reference> {
@@ -117,14 +120,14 @@ impl Source for LayoutSource {
     }
 }
 
-#[async_trait]
-impl Documents for LayoutSource {
-    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
-        let bytes = self.small(descriptor, MANIFEST_BYTES_MAX, "manifest").await?;
-        Ok((bytes, Some(descriptor.media_type.clone())))
+/// The entries of one name (the platforms of one image) as an index of their own; all that there are: the layout's index itself.
+fn among(reference: String, layout_index: &[u8], found: Vec<Descriptor>) -> Result<Named, Error> {
+    let named = Named::new(reference, layout_index.to_vec(), None)?;
+    let Document::Index(index) = &named.document else { return Ok(named) };
+    if index.manifests.len() == found.len() {
+        return Ok(named);
     }
-
-    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
-        self.small(descriptor, CONFIG_BYTES_MAX, "config").await
-    }
+    let index = Index { manifests: found, ..empty() };
+    let bytes = serde_json::to_vec(&index).expect("an index that was read can be written");
+    Named::new(named.reference, bytes, None)
 }

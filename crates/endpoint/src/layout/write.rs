@@ -5,10 +5,7 @@ use super::{
     index_file::{check_marker, empty, entries, read, set, write, write_marker},
     read::blocking,
 };
-use crate::{
-    Destination, Error, Receipt, WriteRequest,
-    feed::{self, From},
-};
+use crate::{Blob, Content, Destination, Error, Receipt, WriteRequest, content::is_base, feed};
 use async_trait::async_trait;
 use oci::{Descriptor, Digest, ImageLayer};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -38,27 +35,30 @@ impl LayoutDestination {
             return Err(Error::SourceTag { reference: self.name() });
         }
         let dir = self.prepare().await?;
-        let mut receipt = Receipt::new(self.name(), request.image.descriptor.digest.clone());
-        for blob in request.base() {
-            let bytes = put_blob(&dir, request, blob, From::Source, &mut receipt).await?;
-            receipt.base_bytes_copied += bytes;
+        let content = request.content;
+        let mut receipt = Receipt::new(self.name(), content.descriptor().digest.clone());
+        for blob in content.blobs() {
+            put_blob(&dir, request, blob, &mut receipt).await?;
         }
-        for blob in request.new_layers() {
-            put_blob(&dir, request, blob, From::File, &mut receipt).await?;
+        for manifest in content.manifests() {
+            put_bytes(&dir, manifest.bytes.clone(), &mut receipt).await?;
         }
-        let image = request.image;
-        put_bytes(&dir, image.config_bytes.clone(), &mut receipt).await?;
-        put_bytes(&dir, image.manifest_bytes.clone(), &mut receipt).await?;
+        if let Content::Index { bytes, .. } = content {
+            put_bytes(&dir, bytes.clone(), &mut receipt).await?;
+        }
         Ok((dir, receipt))
     }
 
     /// The index, which makes the image appear.
     async fn publish(&self, dir: Arc<LayoutDir>, request: &WriteRequest<'_>) -> Result<(), Error> {
-        let image = request.image;
-        let mut entry = image.descriptor.clone();
-        let platform = serde_json::to_value(image.platform());
-        let platform = platform.map_err(|e| dir.wrong(format!("the platform cannot be written: {e}")))?;
-        entry.rest.insert("platform".into(), platform);
+        let mut entry = request.content.descriptor().clone();
+        if let Content::Image(image) = request.content
+            && let Some(platform) = image.platform()
+        {
+            let platform = serde_json::to_value(platform);
+            let platform = platform.map_err(|e| dir.wrong(format!("the platform cannot be written: {e}")))?;
+            entry.rest.insert("platform".into(), platform);
+        }
         let tag = self.tag.clone();
         blocking(move || {
             let mut index = read(&dir)?.map_or_else(empty, |(index, _)| index);
@@ -98,36 +98,39 @@ impl LayoutDestination {
     }
 }
 
-/// Writes a blob that is not there yet; the bytes written. One that is there is verified, and replaced if it is bad.
+/// Writes a blob that is not there yet. One that is there is verified, and replaced if it is bad.
 async fn put_blob(
     dir: &Arc<LayoutDir>,
     request: &WriteRequest<'_>,
-    blob: &Descriptor,
-    from: From,
+    blob: &Blob,
     receipt: &mut Receipt,
-) -> Result<u64, Error> {
-    if has(dir, blob).await? {
+) -> Result<(), Error> {
+    let Descriptor { digest, size, .. } = &blob.descriptor;
+    if has(dir, &blob.descriptor).await? {
         receipt.existing += 1;
-        return Ok(0);
+        return Ok(());
     }
-    let mut reader = feed::open(request, blob, from).await?;
+    let mut reader = feed::open(request, blob).await?;
     let mut temp = dir.temp()?;
     let mut done = 0;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         let read = (&mut reader).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await;
-        read.map_err(|e| Error::blob(format!("blob {}", blob.digest), e))?;
+        read.map_err(|e| Error::blob(format!("blob {digest}"), e))?;
         if chunk.is_empty() {
             break;
         }
         done += chunk.len() as u64;
         temp = blocking(move || temp.write(&chunk).map(|()| temp)).await?;
-        (request.progress)(&blob.digest, done, blob.size);
+        (request.progress)(digest, done, *size);
     }
-    let digest = blob.digest.clone();
-    blocking(move || temp.finish_blob(&digest)).await?;
-    receipt.bytes_uploaded += blob.size;
-    Ok(blob.size)
+    let name = digest.clone();
+    blocking(move || temp.finish_blob(&name)).await?;
+    receipt.bytes_uploaded += size;
+    if is_base(blob) {
+        receipt.base_bytes_copied += size;
+    }
+    Ok(())
 }
 
 /// Whether a blob is there with the right bytes.

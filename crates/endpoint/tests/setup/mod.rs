@@ -6,7 +6,7 @@
     reason = "helpers of tests are tests, and no test file needs all of them"
 )]
 
-use endpoint::{Connections, Destination, Error, Receipt, Source, WriteRequest};
+use endpoint::{Connections, Content, Destination, Error, Receipt, Source, WriteRequest};
 use engine::CancellationToken;
 use oci::{Digest, Image, Patch, Platform};
 use registry::{Client, ClientOptions, DockerConfig};
@@ -86,11 +86,10 @@ pub async fn write_with(
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(new).unwrap();
     let told = Mutex::new(Vec::new());
+    let content = Content::patched(image.clone(), &[(Digest::of(NEW), file.path().to_owned())].into());
     let request = WriteRequest {
-        image: &image,
-        base_layers: found.image.layers.len(),
+        content: &content,
         source,
-        new_blob: file.path(),
         progress: &|digest, done, total| told.lock().unwrap().push((digest.clone(), done, total)),
         cancel,
     };
