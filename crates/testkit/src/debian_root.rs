@@ -21,10 +21,12 @@ pub enum Suite {
     Bookworm,
     /// Debian 13.
     Trixie,
+    /// What will be Debian 14. It changes from day to day: some of its programs are taken, no image is made of it.
+    Forky,
 }
 
 impl Suite {
-    /// All of them.
+    /// Those that are released.
     pub const ALL: [Suite; 3] = [Suite::Bullseye, Suite::Bookworm, Suite::Trixie];
 
     /// Its code name.
@@ -33,6 +35,7 @@ impl Suite {
             Suite::Bullseye => "bullseye",
             Suite::Bookworm => "bookworm",
             Suite::Trixie => "trixie",
+            Suite::Forky => "forky",
         }
     }
 
@@ -42,6 +45,7 @@ impl Suite {
             Suite::Bullseye => "11",
             Suite::Bookworm => "12",
             Suite::Trixie => "13",
+            Suite::Forky => "14",
         }
     }
 }

@@ -42,6 +42,16 @@ pub fn of(wanted: &Wanted<'_>) -> Result<Vec<PathBuf>, Error> {
     listed(&folder, is_deb)
 }
 
+/// Unpacks packages below `folder`, which is made; their files are not kept.
+pub(crate) fn unpack(wanted: &Wanted<'_>, folder: &Path) -> Result<(), Error> {
+    let scratch = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
+    download(wanted, scratch.path())?;
+    fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    listed(scratch.path(), is_deb)?
+        .iter()
+        .try_for_each(|deb| argv("dpkg-deb", ["--extract"]).arg(deb).arg(folder).stdout().map(drop))
+}
+
 /// The files of a source package of a release, sorted; downloaded if they are not there yet.
 pub fn source(suite: Suite, package: &str) -> Result<Vec<PathBuf>, Error> {
     let folder = workspace::cache().join("debs").join(format!("source-{package}-{}", suite.name()));

@@ -84,6 +84,7 @@ pub fn packages(suite: Suite, architecture: &str) -> Result<Vec<PathBuf>, Error>
         Suite::Bullseye => ("libssl1.1", "gcc-10-base"),
         Suite::Bookworm => ("libssl3", "gcc-12-base"),
         Suite::Trixie => ("libssl3t64", "gcc-14-base"),
+        Suite::Forky => ("libssl3t64", "gcc-16-base"),
     };
     let packages = [
         "base-files",
