@@ -42,12 +42,12 @@ pub fn delivery(source: &Address, args: &TargetArgs) -> Result<Delivery, Failure
 fn reference(source: &Address, args: &TargetArgs) -> Result<Reference, Failure> {
     let target = match (source, args.tag.as_deref()) {
         (_, Some(text)) if is_full(text) => full(text)?,
-        (Address::Registry(source), Some(tag)) => source.with_tag(tag).map_err(|e| bad_tag(&e.escaped))?,
-        (Address::Registry(source), None) => {
+        (Address::Plain(source) | Address::Registry(source), Some(tag)) => source.with_tag(tag).map_err(|e| bad_tag(&e.escaped))?,
+        (Address::Plain(source) | Address::Registry(source), None) => {
             let tag = suffixed(source.tag(), &source.to_string(), args)?;
             source.with_tag(&tag).map_err(|e| bad_tag(&e.escaped))?
         }
-        (Address::OciLayout { .. }, _) => {
+        _ => {
             return Err(Failure::usage(format!(
                 "{} is in no registry to push to",
                 printable(&source.to_string())
@@ -56,7 +56,7 @@ fn reference(source: &Address, args: &TargetArgs) -> Result<Reference, Failure> 
         }
     };
     match source {
-        Address::Registry(source) if !args.overwrite && is_same(source, &target) => {
+        Address::Plain(source) | Address::Registry(source) if !args.overwrite && is_same(source, &target) => {
             Err(overwrites(&target.to_string()))
         }
         _ => Ok(target),
@@ -72,8 +72,9 @@ fn is_same(source: &Reference, target: &Reference) -> bool {
 /// The name in the index of an OCI layout.
 fn name(source: &Address, dir: &Path, args: &TargetArgs) -> Result<String, Failure> {
     let own = match source {
-        Address::Registry(reference) => reference.tag(),
+        Address::Plain(reference) | Address::Registry(reference) => reference.tag(),
         Address::OciLayout { tag, .. } => tag.as_deref(),
+        _ => None,
     };
     let name = match args.tag.as_deref() {
         Some(text) if is_full(text) => full(text)?.tag().unwrap_or_default().to_owned(),

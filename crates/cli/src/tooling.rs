@@ -21,7 +21,7 @@ impl patch::ToolingImages for ToolingImages {
     async fn open(&self, reference: &str) -> Result<Arc<dyn Source>, Error> {
         let unknown = |item: String| Error::NotFound { item, there: Vec::new() };
         let mut address: Address = reference.parse().map_err(|_| unknown(reference.to_owned()))?;
-        if let Address::Registry(image) = &address {
+        if let Address::Plain(image) | Address::Registry(image) = &address {
             let allowed = self.policy.image(&image.to_string());
             let allowed = allowed.map_err(|refused| Error::Refused { why: refused.to_string() })?;
             address = allowed.parse().map_err(|_| unknown(allowed.clone()))?;

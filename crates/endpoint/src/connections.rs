@@ -34,13 +34,14 @@ impl Connections {
         Ok(registry)
     }
 
-    /// The source at an address.
+    /// The source at an address; a plain reference is looked up in its registry.
     pub async fn source(&self, address: &Address) -> Result<Arc<dyn Source>, Error> {
         Ok(match address {
-            Address::Registry(reference) => {
+            Address::Plain(reference) | Address::Registry(reference) => {
                 Arc::new(RegistrySource::new(self.registry(reference.host()).await?, reference.clone()))
             }
             Address::OciLayout { dir, tag } => Arc::new(LayoutSource::new(dir.clone(), tag.clone())),
+            other => return Err(unavailable(other)),
         })
     }
 
@@ -51,13 +52,18 @@ impl Connections {
         replace_source: bool,
     ) -> Result<Arc<dyn Destination>, Error> {
         Ok(match address {
-            Address::Registry(reference) => {
+            Address::Plain(reference) | Address::Registry(reference) => {
                 let registry = self.registry(reference.host()).await?;
                 Arc::new(RegistryDestination::new(registry, reference.clone(), replace_source)?)
             }
             Address::OciLayout { dir, tag } => {
                 Arc::new(LayoutDestination::new(dir.clone(), tag.clone(), replace_source))
             }
+            other => return Err(unavailable(other)),
         })
     }
+}
+
+fn unavailable(address: &Address) -> Error {
+    Error::Unavailable { what: address.to_string(), tried: Vec::new() }
 }

@@ -92,6 +92,14 @@ pub enum Error {
         /// The name.
         reference: String,
     },
+    /// A local daemon or its program cannot be reached.
+    #[error("{what} cannot be reached{}", listed(": ", .tried))]
+    Unavailable {
+        /// Which.
+        what: String,
+        /// What was tried, each with the reason it failed.
+        tried: Vec<String>,
+    },
     /// The user's policy does not let it be used.
     #[error("{why}")]
     Refused {

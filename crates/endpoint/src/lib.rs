@@ -12,7 +12,7 @@ mod registry_source;
 mod resolve;
 mod source;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, LocalName};
 pub use connections::Connections;
 pub use content::{Blob, Content, From, Outgoing};
 pub use destination::{Destination, Load, Receipt, WriteRequest};

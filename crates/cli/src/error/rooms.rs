@@ -37,10 +37,13 @@ impl From<endpoint::AddressError> for Failure {
     fn from(error: endpoint::AddressError) -> Self {
         use endpoint::AddressError as E;
         match &error {
-            E::Reference(_) => {
-                Failure::of(Kind::Usage, &error).hint("want REGISTRY/REPOSITORY:TAG, or oci:DIR[:TAG]")
+            E::Reference(_) => Failure::of(Kind::Usage, &error).hint(
+                "want REGISTRY/REPOSITORY:TAG, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, docker-daemon:NAME, …",
+            ),
+            E::Transport { transport: "oci", .. } => {
+                Failure::of(Kind::Usage, &error).hint("want oci:DIR[:TAG]")
             }
-            E::Layout { .. } => Failure::of(Kind::Usage, &error).hint("want oci:DIR[:TAG]"),
+            E::Transport { .. } => Failure::of(Kind::Usage, &error).hint("want TRANSPORT:FILE[:NAME]"),
         }
     }
 }
@@ -196,6 +199,9 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
             Kind::Usage,
             hint("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY names the policy; --tooling-image another image"),
         ),
+        E::Unavailable { .. } => {
+            (side, hint("copa doctor shows which local daemons can be reached; --push and --oci-dir need none"))
+        }
         E::NoTag { .. } => (Kind::Usage, hint("give the patched image a tag with --tag")),
         E::Io { source, .. } => (side, io(source)),
         E::Cancelled => (Kind::Interrupted, None),
