@@ -42,7 +42,9 @@ pub fn delivery(source: &Address, args: &TargetArgs) -> Result<Delivery, Failure
 fn reference(source: &Address, args: &TargetArgs) -> Result<Reference, Failure> {
     let target = match (source, args.tag.as_deref()) {
         (_, Some(text)) if is_full(text) => full(text)?,
-        (Address::Plain(source) | Address::Registry(source), Some(tag)) => source.with_tag(tag).map_err(|e| bad_tag(&e.escaped))?,
+        (Address::Plain(source) | Address::Registry(source), Some(tag)) => {
+            source.with_tag(tag).map_err(|e| bad_tag(&e.escaped))?
+        }
         (Address::Plain(source) | Address::Registry(source), None) => {
             let tag = suffixed(source.tag(), &source.to_string(), args)?;
             source.with_tag(&tag).map_err(|e| bad_tag(&e.escaped))?

@@ -199,9 +199,10 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
             Kind::Usage,
             hint("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY names the policy; --tooling-image another image"),
         ),
-        E::Unavailable { .. } => {
-            (side, hint("copa doctor shows which local daemons can be reached; --push and --oci-dir need none"))
-        }
+        E::Unavailable { .. } => (
+            side,
+            hint("copa doctor shows which local daemons can be reached; --push and --oci-dir need none"),
+        ),
         E::NoTag { .. } => (Kind::Usage, hint("give the patched image a tag with --tag")),
         E::Io { source, .. } => (side, io(source)),
         E::Cancelled => (Kind::Interrupted, None),
