@@ -1,8 +1,8 @@
 //! The engine itself.
 
 use crate::{
-    NAME, errors,
-    opened::{Opened, has_layers},
+    NAME, errors, foreign,
+    opened::{Opened, Parts, has_layers},
     options::EngineOptions,
     proxy, ready,
 };
@@ -32,6 +32,10 @@ impl Engine for Embedded {
         Some(proxy::URL.to_owned())
     }
 
+    async fn can_run(&self, platform: &oci::Platform, context: &Context) -> Result<(), Error> {
+        foreign::can_run(&self.options, platform, context).await
+    }
+
     async fn open(&self, request: OpenRequest, context: &Context) -> Result<Box<dyn Root>, Error> {
         has_layers(&request)?;
         if request.base_layers > request.image.layers.len() {
@@ -39,7 +43,8 @@ impl Engine for Embedded {
             return Err(Error::Image { item: request.image.descriptor.digest.to_string(), why });
         }
         let layers = ready::all(&self.options, &request, context).await?;
-        let opened = Opened::new(self.options.clone(), layers, request.base_layers);
-        Ok(Box::new(opened.map_err(errors::of_layer)?))
+        let programs = foreign::Programs::of(&request.image.platform());
+        let image = Parts { layers, base_layers: request.base_layers, programs };
+        Ok(Box::new(Opened::new(self.options.clone(), image).map_err(errors::of_layer)?))
     }
 }

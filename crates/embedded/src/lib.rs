@@ -9,6 +9,7 @@ mod errors;
 mod evidence;
 mod failure;
 mod fetches;
+mod foreign;
 mod held;
 pub mod host;
 mod incoming;
@@ -27,6 +28,7 @@ mod steps;
 mod supervise;
 mod sys;
 mod text;
+mod trial;
 mod upper;
 mod wire;
 

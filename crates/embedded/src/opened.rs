@@ -2,6 +2,7 @@
 
 use crate::{
     earlier, errors,
+    foreign::Programs,
     held::Held,
     options::EngineOptions,
     ready::{self, Layer},
@@ -32,18 +33,27 @@ pub(crate) struct Stack {
     pub earlier: Vec<Layer>,
     /// Layers of the image in whose tree steps run, lowest first; none where they run in the image itself.
     pub tooling: Vec<Layer>,
+    /// What is known of the programs that run.
+    pub programs: Programs,
+}
+
+/// What an image is opened from.
+pub(crate) struct Parts {
+    /// Its layers, lowest first.
+    pub layers: Vec<Layer>,
+    /// How many of them, from the first, are the base.
+    pub base_layers: usize,
+    /// What is known of its programs.
+    pub programs: Programs,
 }
 
 impl Opened {
-    /// Of these layers, lowest first, the first so many being the base.
-    pub(crate) fn new(
-        options: Arc<EngineOptions>,
-        mut layers: Vec<Layer>,
-        base_layers: usize,
-    ) -> Result<Self, layer::Error> {
+    /// Of these parts.
+    pub(crate) fn new(options: Arc<EngineOptions>, parts: Parts) -> Result<Self, layer::Error> {
+        let Parts { mut layers, base_layers, programs } = parts;
         let tree = Overlay::new(topmost_first(&layers, None))?;
         let earlier = layers.split_off(base_layers);
-        let stack = Stack { options, base: layers, earlier, tooling: Vec::new() };
+        let stack = Stack { options, base: layers, earlier, tooling: Vec::new(), programs };
         Ok(Opened { stack: Arc::new(stack), tree, tooling: None })
     }
 }
@@ -84,7 +94,9 @@ impl Root for Opened {
         let layers = ready::all(&self.stack.options, &request, context).await?;
         self.tooling = Some(Overlay::new(topmost_first(&layers, None)).map_err(errors::of_layer)?);
         // Parts that were given out keep the stack that they are of.
-        Arc::make_mut(&mut self.stack).tooling = layers;
+        let stack = Arc::make_mut(&mut self.stack);
+        stack.programs = stack.programs.and(Programs::of(&request.image.platform()));
+        stack.tooling = layers;
         Ok(())
     }
 

@@ -116,8 +116,13 @@ impl Attempt {
         };
         let mut sandbox = Sandbox::start(start, &self.stop).map_err(not_started)?;
         let egress = sandbox.listener.take().map(|l| self.egress(TcpListener::from(l))).transpose()?;
-        let steps =
-            Steps { recipe: &self.recipe, context: &self.context, stop: &self.stop, egress: egress.as_ref() };
+        let steps = Steps {
+            recipe: &self.recipe,
+            context: &self.context,
+            stop: &self.stop,
+            egress: egress.as_ref(),
+            programs: self.stack.programs,
+        };
         let steps = steps.run(&mut sandbox);
         if let Some(egress) = egress.as_ref().filter(|_| went_wrong(&steps)) {
             // Perhaps because of what it was given, which the next run must not be given again.
@@ -145,6 +150,7 @@ impl Attempt {
             user_attributes: flavor != Flavor::Native,
             emulate_owners: flavor == Flavor::SingleId,
             network: self.recipe.steps.iter().any(has_network),
+            x86_32: self.stack.programs.x86_32,
             processes_max: self.stack.options.processes_max,
             upper_in_memory: upper.mount().is_some(),
             shown: !self.recipe.mounts.is_empty(),

@@ -1,7 +1,7 @@
 //! A recipe's steps, one after another, in a sandbox that stands.
 
 use crate::supervise::{Ended, Output, Sandbox, Stop};
-use crate::{failure::Doing as _, wire::Order};
+use crate::{failure::Doing as _, foreign::Programs, wire::Order};
 use engine::{Context, Event, Exec, Recipe, Step, StepResult, When};
 use fetch::egress::Egress;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -22,6 +22,8 @@ pub(crate) struct Steps<'a> {
     pub stop: &'a Stop,
     /// The network, where a step has it.
     pub egress: Option<&'a Egress>,
+    /// What is known of the programs.
+    pub programs: Programs,
 }
 
 /// Why the steps did not come to their end.
@@ -78,7 +80,8 @@ impl Steps<'_> {
         step: &Step,
         title: &str,
     ) -> Result<(i32, String), Broken> {
-        let limit = if let Step::Exec(exec) = step { exec.timeout } else { Duration::MAX };
+        let limit =
+            if let Step::Exec(exec) = step { self.programs.time(exec.timeout) } else { Duration::MAX };
         let broken = |why| Broken::Ended { title: title.to_owned(), limit, why };
         match step {
             Step::Exec(exec) => self.exec(sandbox, index, exec),
@@ -96,7 +99,7 @@ impl Steps<'_> {
         let Exec { argv, env, network, timeout, .. } = exec;
         let order = Order::Exec { argv: argv.clone(), env: env.clone(), network: *network };
         self.open_network(*network);
-        let exit = sandbox.exec(&order, *timeout, self.stop, &mut output);
+        let exit = sandbox.exec(&order, self.programs.time(*timeout), self.stop, &mut output);
         self.open_network(false);
         Ok((exit?, output.end()))
     }

@@ -118,6 +118,21 @@ pub trait Engine: Send + Sync {
     /// The URL of the proxy that steps with network reach, where the engine has one.
     fn proxy_url(&self) -> Option<String>;
 
+    /// Whether programs of images of this platform run: by the processor, or by an emulator that the machine which runs them
+    /// has. Where they do not, [`Error::Unavailable`] names the platform and what is missing, with its remedy. What an image
+    /// holds can be read, and changed without running anything of it, whatever the answer. An engine that does not know better
+    /// runs those of this machine's architecture.
+    async fn can_run(&self, platform: &oci::Platform, _context: &Context) -> Result<(), Error> {
+        let host = oci::Platform::host();
+        if (&platform.os, &platform.architecture) == (&host.os, &host.architecture) {
+            return Ok(());
+        }
+        let shown = platform.to_string().escape_default().to_string();
+        let what = format!("emulation is not enabled for platform {shown}");
+        let remedy = format!("patch it on a machine of platform {shown}");
+        Err(Error::Unavailable { engine: self.name(), what, remedy })
+    }
+
     /// Makes every layer present and verified, and gives the image as a root to read and run in.
     async fn open(&self, request: OpenRequest, context: &Context) -> Result<Box<dyn Root>, Error>;
 }

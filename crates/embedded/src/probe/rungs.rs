@@ -5,11 +5,12 @@ use crate::{
     failure::{Doing as _, Failure},
     host::{self, Mode},
     memory,
-    seccomp::{Owners, assemble, rules},
-    supervise::{Sandbox, Start, Stop},
+    seccomp::{Filter, Owners, assemble},
+    supervise::Stop,
     sys::{self, Fork},
+    trial::{self, Trial},
     upper::Upper,
-    wire::{Channel, Setup},
+    wire::Channel,
 };
 use rustix::{
     fs::{CWD, OFlags, ResolveFlags, openat2, statvfs},
@@ -20,10 +21,6 @@ use std::path::{Path, PathBuf};
 
 /// Less than this and unpacking an image of usual size fails.
 const ROOM: u64 = 2 << 30;
-/// Enough for a sandbox that does nothing.
-const SMALL: u64 = 64 << 20;
-/// As in a run.
-const PROCESSES_MAX: u32 = 4096;
 
 /// All of them.
 pub(super) fn all(mode: Mode, folder: &Path) -> Vec<Rung> {
@@ -122,7 +119,7 @@ fn changes_in_memory() -> Result<String, Failure> {
 
 fn listening() -> Result<(), Failure> {
     set_no_new_privs(true).doing("forbidding new privileges")?;
-    sys::install(&assemble(&rules(Owners::Emulated)), true)
+    sys::install(&assemble(&Filter { owners: Owners::Emulated, x86_32: false }.tables()), true)
         .map(drop)
         .doing("installing a filter with a listener")
 }
@@ -130,30 +127,14 @@ fn listening() -> Result<(), Failure> {
 /// A whole sandbox on an empty image: overlay, `/proc`, `/dev`, network, filter.
 fn sandbox(mode: Mode, folder: &Path) -> Result<String, Failure> {
     let place = Place::within(folder)?;
-    let (layer, work) = (place.path.join("layer"), place.path.join("work"));
     place.folder("layer")?;
-    let work_folder = place.folder("work")?;
-    let memory = Upper::in_memory(SMALL);
-    let (upper, where_to) = match memory {
-        Ok(upper) => (upper, "memory"),
-        Err(_) => (Upper::in_folder(work_folder)?, "the disk"),
-    };
-    let setup = Setup {
-        layers: vec![layer],
-        tooling: Vec::new(),
-        work,
-        user_attributes: mode != Mode::Root,
-        emulate_owners: mode == Mode::SingleId,
-        network: true,
-        processes_max: PROCESSES_MAX,
-        upper_in_memory: upper.mount().is_some(),
-        shown: false,
-    };
-    let stop = Stop::new().doing("starting a sandbox")?;
+    let (layer, work) = (place.path.join("layer"), place.path.join("work"));
     let helper = PathBuf::from("/proc/self/exe");
-    let start = Start { helper: &helper, setup, upper: upper.mount(), shown: None, disk: None };
-    let sandbox = Sandbox::start(start, &stop).map_err(|ended| ended.into_failure("starting a sandbox"))?;
-    let syncs = if sandbox.syncs_suppressed { "syncs do nothing" } else { "syncs reach the disk" };
+    let trial = Trial { helper: &helper, flavor: mode.flavor(), layer, work, network: true, x86_32: false };
+    let stop = Stop::new().doing("starting a sandbox")?;
+    let standing = trial::start(&trial, &stop).map_err(|ended| ended.into_failure("starting a sandbox"))?;
+    let where_to = if standing.in_memory { "memory" } else { "the disk" };
+    let syncs = if standing.sandbox.syncs_suppressed { "syncs do nothing" } else { "syncs reach the disk" };
     Ok(format!("stands; changes in {where_to}; {syncs}"))
 }
 

@@ -1,16 +1,7 @@
 //! The system calls that package tools and maintainer scripts need, by architecture.
 
-use super::{Judge, Rule, Verdict};
+use super::{Judge, Owners, Rule, Verdict};
 use libc::*;
-
-/// How ownership works in the sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owners {
-    /// Ids are mapped; the kernel keeps owners.
-    Real,
-    /// One id is mapped; changes of owner are recorded by us, changes of identity do nothing.
-    Emulated,
-}
 
 /// `AUDIT_ARCH_*` of the machine that this is built for.
 #[cfg(target_arch = "x86_64")]
@@ -23,9 +14,9 @@ pub(super) const ARCHITECTURE: u32 = 0xc000_00b7;
 pub(super) const NEWEST: c_long = 466;
 
 /// Families of sockets that a network namespace keeps apart; AF_VSOCK, which it does not, would be a way out.
-const FAMILIES: &[u32] = &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32, AF_NETLINK as u32];
+pub(super) const FAMILIES: &[u32] = &[AF_UNIX as u32, AF_INET as u32, AF_INET6 as u32, AF_NETLINK as u32];
 /// Every flag of `clone` that makes a namespace.
-const NAMESPACES: u32 = (CLONE_NEWNS
+pub(super) const NAMESPACES: u32 = (CLONE_NEWNS
     | CLONE_NEWCGROUP
     | CLONE_NEWUTS
     | CLONE_NEWIPC
@@ -33,14 +24,14 @@ const NAMESPACES: u32 = (CLONE_NEWNS
     | CLONE_NEWPID
     | CLONE_NEWNET) as u32;
 /// Terminal requests that put words into a terminal's input.
-const TERMINAL_INPUT: &[u32] = &[TIOCSTI as u32, TIOCLINUX_REQUEST];
+pub(super) const TERMINAL_INPUT: &[u32] = &[TIOCSTI as u32, TIOCLINUX_REQUEST];
 /// `TIOCLINUX`: selection and paste of the console.
 const TIOCLINUX_REQUEST: u32 = 0x541c;
 /// Linux, 32-bit names, a 2.6 version number, both, and "ask only"; and no randomised addresses.
-const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0x4_0000, 0xffff_ffff];
+pub(super) const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0x4_0000, 0xffff_ffff];
 
 /// The whole table.
-pub(crate) fn rules(owners: Owners) -> Vec<Rule> {
+pub(super) fn rules(owners: Owners) -> Vec<Rule> {
     let always = |verdict| move |number: &c_long| Rule { number: *number, judge: Judge::Always(verdict) };
     let (owner, identity) = match owners {
         Owners::Real => (Verdict::Allow, Verdict::Allow),
@@ -144,4 +135,4 @@ const OLD: &[c_long] = &[];
 /// Calls since 5.16; from 424 on a number means the same call on every architecture. `futex_waitv`, `cachestat`,
 /// `fchmodat2`, `map_shadow_stack`, `futex_wake`, `futex_wait`, `futex_requeue`, `mseal`, `setxattrat`, `getxattrat`,
 /// `listxattrat`, `removexattrat`.
-const RECENT: &[c_long] = &[449, 451, 452, 453, 454, 455, 456, 462, 463, 464, 465, 466];
+pub(super) const RECENT: &[c_long] = &[449, 451, 452, 453, 454, 455, 456, 462, 463, 464, 465, 466];

@@ -1,6 +1,9 @@
 //! Who asks for a change of owner, of what, and to whom: read from the waiting call's arguments and its process' memory.
 
-use crate::sys::Notification;
+use crate::{
+    seccomp::{ARCHITECTURE_386, call_386 as call},
+    sys::Notification,
+};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, open, openat, openat2},
     io::Errno,
@@ -15,10 +18,15 @@ const PATH_BYTES_MAX: usize = 4096;
 /// Smallest page: reading in steps of it never runs into memory that is not there before the end of a path.
 const PAGE: u64 = 4096;
 
+/// "Leave as it is" in ids of 16 bits.
+const UNCHANGED_16: u32 = 0xffff;
+
 /// One waiting call.
 pub(super) struct Caller<'a> {
     asked: &'a Notification,
     kind: Kind,
+    /// Its ids have 16 bits.
+    short_ids: bool,
 }
 
 /// The four calls that change an owner.
@@ -33,22 +41,21 @@ enum Kind {
 impl<'a> Caller<'a> {
     /// The caller of a call that the filter hands over.
     pub(super) fn of(asked: &'a Notification) -> Result<Self, Errno> {
-        let kind = match asked.number {
-            libc::SYS_fchown => Kind::Descriptor,
-            libc::SYS_fchownat => Kind::At,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_chown => Kind::Path,
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_lchown => Kind::Link,
-            _ => return Err(Errno::NOSYS),
-        };
-        Ok(Caller { asked, kind })
+        let of_386 = asked.architecture == ARCHITECTURE_386;
+        let kind = if of_386 { kind_of_386(asked.number) } else { kind(asked.number) };
+        let short_ids = of_386 && matches!(asked.number, call::LCHOWN16 | call::FCHOWN16 | call::CHOWN16);
+        Ok(Caller { asked, kind: kind.ok_or(Errno::NOSYS)?, short_ids })
     }
 
     /// User and group asked for; ids are 32 bits, whatever the registers hold above.
     pub(super) fn wanted(&self) -> (u32, u32) {
         let first = if self.kind == Kind::At { 2 } else { 1 };
-        (self.asked.arguments[first] as u32, self.asked.arguments[first + 1] as u32)
+        let id = |at: usize| match self.asked.arguments[at] as u32 {
+            long if !self.short_ids => long,
+            short if short & UNCHANGED_16 == UNCHANGED_16 => u32::MAX,
+            short => short & UNCHANGED_16,
+        };
+        (id(first), id(first + 1))
     }
 
     /// What is to change.
@@ -102,8 +109,7 @@ impl<'a> Caller<'a> {
 
     /// A path out of the caller's memory.
     fn path(&self, address: u64) -> Result<Vec<u8>, Errno> {
-        let memory = format!("/proc/{}/mem", self.asked.pid);
-        let memory = File::from(open(memory, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+        let memory = memory_of(self.asked, OFlags::RDONLY)?;
         let mut path = Vec::new();
         while path.len() < PATH_BYTES_MAX {
             let at = address + path.len() as u64;
@@ -118,5 +124,54 @@ impl<'a> Caller<'a> {
             }
         }
         Err(Errno::NAMETOOLONG)
+    }
+}
+
+/// The memory of the caller of a waiting call.
+pub(super) fn memory_of(asked: &Notification, how: OFlags) -> Result<File, Errno> {
+    let memory = format!("/proc/{}/mem", asked.pid);
+    open(memory, how | OFlags::CLOEXEC, Mode::empty()).map(File::from)
+}
+
+fn kind(number: libc::c_long) -> Option<Kind> {
+    match number {
+        libc::SYS_fchown => Some(Kind::Descriptor),
+        libc::SYS_fchownat => Some(Kind::At),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chown => Some(Kind::Path),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_lchown => Some(Kind::Link),
+        _ => None,
+    }
+}
+
+fn kind_of_386(number: libc::c_long) -> Option<Kind> {
+    match number {
+        call::FCHOWN | call::FCHOWN16 => Some(Kind::Descriptor),
+        call::FCHOWNAT => Some(Kind::At),
+        call::CHOWN | call::CHOWN16 => Some(Kind::Path),
+        call::LCHOWN | call::LCHOWN16 => Some(Kind::Link),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_ids_are_widened() {
+        let asked = |architecture, number| Notification {
+            id: 1,
+            pid: 1,
+            architecture,
+            number,
+            arguments: [0, 0xffff, 0x1_0005, 0, 0, 0],
+        };
+        let wanted = |asked: Notification| Caller::of(&asked).map(|caller| caller.wanted());
+        assert_eq!(wanted(asked(ARCHITECTURE_386, call::CHOWN16)), Ok((u32::MAX, 5)));
+        assert_eq!(wanted(asked(ARCHITECTURE_386, call::CHOWN)), Ok((0xffff, 0x1_0005)));
+        assert_eq!(wanted(asked(0xc000_003e, libc::SYS_fchown)), Ok((0xffff, 0x1_0005)));
+        assert_eq!(wanted(asked(ARCHITECTURE_386, 3)), Err(Errno::NOSYS));
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     failure::{Doing as _, Failure},
-    seccomp::{Owners, Verdict, assemble, rules},
+    seccomp::{Filter, Table, assemble},
     sys,
 };
 use rustix::{
@@ -29,8 +29,8 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 /// Numbers of capabilities end here for good: the sets have 64 bits.
 const CAPABILITIES: u32 = 64;
 
-/// Gives up everything that steps must not have. Where owners are emulated, the descriptor on which changes of owner wait.
-pub(super) fn confine(owners: Owners) -> Result<Option<OwnedFd>, Failure> {
+/// Gives up everything that steps must not have. Where the filter hands calls to us, the descriptor on which they wait.
+pub(super) fn confine(filter: Filter) -> Result<Option<OwnedFd>, Failure> {
     let doing = "giving up capabilities";
     // Nobody inside may look into process 1: its open files, its program.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).doing("closing process 1 to others")?;
@@ -47,9 +47,9 @@ pub(super) fn confine(owners: Owners) -> Result<Option<OwnedFd>, Failure> {
     let inheritable = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: KEPT, permitted: KEPT, inheritable }).doing(doing)?;
     set_no_new_privs(true).doing("forbidding new privileges")?;
-    let rules = rules(owners);
-    let listen = rules.iter().any(|r| matches!(r.judge, crate::seccomp::Judge::Always(Verdict::Notify)));
-    sys::install(&assemble(&rules), listen).doing("installing the filter of system calls")
+    let tables = filter.tables();
+    sys::install(&assemble(&tables), tables.iter().any(Table::asks))
+        .doing("installing the filter of system calls")
 }
 
 /// Whether a sync does nothing now: it succeeds on a descriptor that is a path only, which a real one refuses.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     failure::{Doing as _, Failure},
     proxy,
-    seccomp::Owners,
+    seccomp::{Filter, Owners},
     sys,
     upper::TOOLING,
     wire::{Channel, Order, Report, Setup},
@@ -49,7 +49,7 @@ fn live(control: &Channel) -> Result<(), Failure> {
     let listener = if setup.network { Some(door()?) } else { None };
     limits::apply(setup.processes_max);
     let owners = if setup.emulate_owners { Owners::Emulated } else { Owners::Real };
-    let waiting = confine::confine(owners)?;
+    let waiting = confine::confine(Filter { owners, x86_32: setup.x86_32 })?;
     let up = Report::Up { made, syncs_suppressed: confine::syncs_do_nothing() };
     let with: Vec<_> = listener.iter().map(|l| l.as_fd()).collect();
     control.send(&up, &with).doing("telling the supervisor")?;

@@ -16,6 +16,7 @@ mod place;
 mod proc;
 mod root;
 mod seal;
+mod sockets;
 mod sysfs;
 pub(crate) mod unmounted;
 

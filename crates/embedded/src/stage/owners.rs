@@ -1,9 +1,10 @@
-//! Owners where only one id is mapped: a change of owner waits here, is noted on the file, and succeeds.
+//! Calls that wait for our answer. Owners where only one id is mapped: a change of owner waits here, is noted on the file, and
+//! succeeds.
 //!
 //! Files and directories carry the note themselves, so it follows them through copies and renames. Links and other things
 //! cannot; those are told to the supervisor by number and path.
 
-use super::{caller::Caller, place::times};
+use super::{caller::Caller, place::times, sockets::Wanted};
 use crate::{
     failure::{Doing as _, Failure},
     sys::{self, Notification},
@@ -65,7 +66,7 @@ impl Owners {
             let mut both = [PollFd::new(&ready, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
             match poll(&mut both, None) {
                 Err(Errno::INTR) => continue,
-                other => other.doing("waiting for changes of owner")?,
+                other => other.doing("waiting for calls")?,
             };
             let (ended, asked) = (!both[0].revents().is_empty(), both[1].revents().contains(PollFlags::IN));
             if asked {
@@ -82,10 +83,13 @@ impl Owners {
     }
 
     fn serve(&mut self) -> Result<(), Failure> {
-        let doing = "answering a change of owner";
+        let doing = "answering a call";
         let Some(asked) = sys::receive(&self.listener).doing(doing)? else { return Ok(()) };
-        let errno = self.change(&asked).err().map(|e| e.raw_os_error());
-        sys::answer(&self.listener, asked.id, errno).doing(doing)
+        let done = match Wanted::of(&asked) {
+            Some(sockets) => sockets.and_then(|wanted| wanted.made(&self.listener, &asked)),
+            None => self.change(&asked).map(|()| 0),
+        };
+        sys::answer(&self.listener, asked.id, done.map_err(Errno::raw_os_error)).doing(doing)
     }
 
     fn change(&mut self, asked: &Notification) -> Result<(), Errno> {

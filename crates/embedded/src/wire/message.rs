@@ -19,6 +19,8 @@ pub(crate) struct Setup {
     pub user_attributes: bool,
     /// Owners are emulated: one id is mapped.
     pub emulate_owners: bool,
+    /// Programs of 32-bit x86 may run.
+    pub x86_32: bool,
     /// Whether a listener for the egress proxy is wanted.
     pub network: bool,
     /// Most processes at a time.
