@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod host_tls;
 mod options;
 mod redirect;
 mod request;
@@ -11,10 +12,12 @@ mod retry;
 mod send;
 mod shown;
 mod tls;
+mod transports;
 
 pub(crate) use address::METADATA;
 pub use address::{Reach, is_in_private_network, is_link_local, is_loopback_host, is_private};
 pub use error::Error;
+pub use host_tls::{HostTls, Identity};
 pub use options::{ClientOptions, ProxySettings};
 pub use request::{Body, BodyReader, Request};
 pub use reqwest::{

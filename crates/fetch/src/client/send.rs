@@ -1,15 +1,13 @@
 //! Sending: one request with its redirects, repeated where its failure may pass.
 
 use super::{
-    ClientOptions, Error,
-    address::{Reach, Resolver},
-    error::Cause,
-    redirect,
+    ClientOptions, Error, HostTls, redirect,
     request::{Body, Request},
     response::Response,
     retry::{Pauses, is_transient_status},
-    shown::shown,
+    shown::{same_origin, shown},
     tls,
+    transports::Transports,
 };
 use futures_util::{Stream, stream::try_unfold};
 use reqwest::{Url, header};
@@ -20,8 +18,6 @@ use std::{
 };
 use tokio::{io::AsyncReadExt, time::Instant};
 
-/// Hosts that are never proxied.
-const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
 /// Longest wait for an answer once the whole body is sent: a registry may hash gigabytes first.
 const ANSWER_AFTER_BODY_MAX: Duration = Duration::from_secs(300);
 /// How much of a body is read at once.
@@ -33,9 +29,9 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     options: ClientOptions,
-    named: reqwest::Client,
-    public: reqwest::Client,
-    configured: reqwest::Client,
+    transports: Transports,
+    /// A host with needs of its own, as its https origin.
+    host: Option<(Url, Transports)>,
 }
 
 impl std::fmt::Debug for Client {
@@ -47,11 +43,31 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client with these settings.
     pub fn new(options: ClientOptions) -> Result<Self, Error> {
-        let tls = tls::config(options.ca_pem.as_deref())?;
-        let named = build(&options, &tls, Reach::Named)?;
-        let public = build(&options, &tls, Reach::Public)?;
-        let configured = build(&options, &tls, Reach::Configured)?;
-        Ok(Client(Arc::new(Inner { options, named, public, configured })))
+        let transports = Transports::new(&options, &tls::config(options.ca_pem.as_deref())?)?;
+        Ok(Client(Arc::new(Inner { options, transports, host: None })))
+    }
+
+    /// This client, to speak to a host (with port, where it is not 443) that needs something of its own.
+    pub fn for_host(&self, host: &str, tls: &HostTls) -> Result<Self, Error> {
+        if tls.is_plain() {
+            return Ok(self.clone());
+        }
+        let mut options = self.options().clone();
+        let mut transports = self.0.transports.clone();
+        if let Some(own) = &tls.ca_pem {
+            let mut all = options.ca_pem.take().unwrap_or_default();
+            all.push(b'\n');
+            all.extend(own);
+            options.ca_pem = Some(all);
+            transports = Transports::new(&options, &tls::config(options.ca_pem.as_deref())?)?;
+        }
+        let wrong = |e: String| Error::Settings { what: "host", source: e.into() };
+        let origin = Url::parse(&format!("https://{host}/")).map_err(|e| wrong(e.to_string()))?;
+        let name = origin.host_str().unwrap_or_default();
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let config = tls::config_for(options.ca_pem.as_deref(), name, tls)?;
+        let own = Transports::new(&options, &config)?;
+        Ok(Client(Arc::new(Inner { options, transports, host: Some((origin, own)) })))
     }
 
     /// Its settings.
@@ -100,11 +116,8 @@ impl Client {
         if let Some(why) = request.reach.refusal_of(url) {
             return Err(Error::OutOfReach { url: shown(url), why: why.into() });
         }
-        let client = match request.reach {
-            Reach::Named => &self.0.named,
-            Reach::Public => &self.0.public,
-            Reach::Configured => &self.0.configured,
-        };
+        let own = self.0.host.as_ref().filter(|(origin, _)| same_origin(origin, url));
+        let client = own.map_or(&self.0.transports, |(_, own)| own).reaching(request.reach);
         let mut out = client.request(request.method.clone(), url.clone()).headers(request.headers.clone());
         if let Some(value) = &request.authorization {
             out = out.header(header::AUTHORIZATION, value.clone());
@@ -127,46 +140,6 @@ impl Client {
             (Err(error), None) => Err(Error::sorted(shown(url), error)),
         }
     }
-}
-
-fn build(
-    options: &ClientOptions,
-    tls: &rustls::ClientConfig,
-    reach: Reach,
-) -> Result<reqwest::Client, Error> {
-    let settings = |what, source: Cause| Error::Settings { what, source };
-    let never =
-        options.proxy.no_proxy.as_deref().map_or(NEVER_PROXIED.into(), |n| format!("{n},{NEVER_PROXIED}"));
-    let mut exempt = Vec::new();
-    let mut builder = reqwest::Client::builder()
-        .no_proxy()
-        .user_agent(&options.user_agent)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .connect_timeout(options.connect_timeout)
-        .http2_adaptive_window(true)
-        .tls_backend_preconfigured(tls.clone());
-    type Make = fn(Url) -> reqwest::Result<reqwest::Proxy>;
-    let proxies: [(&'static str, _, Make); 2] = [
-        ("http_proxy", &options.proxy.http_proxy, reqwest::Proxy::http),
-        ("https_proxy", &options.proxy.https_proxy, reqwest::Proxy::https),
-    ];
-    for (what, value, make) in proxies {
-        let Some(text) = value.as_deref().filter(|t| !t.is_empty()) else { continue };
-        let url = proxy_url(text).ok_or_else(|| settings(what, "it is not a proxy URL".into()))?;
-        exempt.extend(url.host_str().map(str::to_owned));
-        let proxy = make(url).map_err(|e| settings(what, Box::new(e.without_url())))?;
-        builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&never)));
-    }
-    let resolver = Arc::new(Resolver { reach, exempt });
-    builder.dns_resolver(resolver).build().map_err(|e| settings("HTTP settings", Box::new(e)))
-}
-
-/// `http://proxy:3128`, or `proxy:3128` for short.
-fn proxy_url(text: &str) -> Option<Url> {
-    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&whole).ok()?;
-    (url.has_host() && matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h")).then_some(url)
 }
 
 /// Watches that something moves while a request is on its way.
