@@ -33,15 +33,24 @@ pub(crate) struct Answer {
 
 /// Asks a helper. `None` where it says that it holds nothing for the host.
 pub(crate) async fn get(name: &str, host: &str, dirs: &[PathBuf]) -> Result<Option<Answer>, Error> {
+    get_within(HELPER_TIMEOUT, name, host, dirs).await
+}
+
+async fn get_within(
+    limit: Duration,
+    name: &str,
+    host: &str,
+    dirs: &[PathBuf],
+) -> Result<Option<Answer>, Error> {
     let from = format!("docker-credential-{}", printable(name, 50));
     let wrong = |why: String| Error::Credentials { host: host.to_owned(), from: from.clone(), why };
     if !is_name(name) {
         return Err(wrong("its name is not valid".into()));
     }
     let program = find(&from, dirs).ok_or_else(|| wrong("there is no such program".into()))?;
-    let run = tokio::time::timeout(HELPER_TIMEOUT, run(&program, host));
+    let run = tokio::time::timeout(limit, run(&program, host));
     let output = match run.await {
-        Err(_) => return Err(wrong(format!("it took longer than {} s", HELPER_TIMEOUT.as_secs()))),
+        Err(_) => return Err(wrong(format!("it took longer than {} s", limit.as_secs_f32()))),
         Ok(result) => result.map_err(|e| wrong(e.to_string()))?,
     };
     if output.status.success() {
@@ -117,5 +126,30 @@ mod tests {
         ] {
             assert_eq!(is_name(name), good, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_hangs_is_ended_and_an_error() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (program, pid) = (dir.path().join("docker-credential-hang"), dir.path().join("pid"));
+        let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", pid.display());
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let limit = Duration::from_millis(500);
+        let error = get_within(limit, "hang", "h.example", &[dir.path().to_owned()]).await.err().unwrap();
+        assert!(error.to_string().contains("took longer than 0.5 s"), "{error}");
+        let process = std::fs::read_to_string(&pid).unwrap();
+        let alive = || match std::fs::read_to_string(format!("/proc/{}/stat", process.trim())) {
+            Ok(stat) => !stat.contains(") Z "),
+            Err(_) => false,
+        };
+        for _ in 0..100 {
+            if !alive() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the helper still runs");
     }
 }

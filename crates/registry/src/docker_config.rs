@@ -1,4 +1,5 @@
-//! Docker's `config.json`: which credentials belong to which registry. An entry counts for exactly the host it names.
+//! One file of credentials: docker's `config.json`, podman's `auth.json` (containers-auth.json(5)). An entry counts for
+//! exactly the host, or the part of a host, that it names.
 
 use crate::{Credentials, Error, credential_program};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -13,9 +14,13 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// What a helper gives as user where the secret is an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// The part of `config.json` about credentials.
+/// What messages call a file that nobody named.
+const UNNAMED: &str = "docker configuration";
+
+/// The part of such a file about credentials.
 #[derive(Debug, Clone, Default)]
 pub struct DockerConfig {
+    name: Option<String>,
     file: File,
     helper_dirs: Vec<PathBuf>,
 }
@@ -49,45 +54,74 @@ impl std::fmt::Debug for File {
 }
 
 impl DockerConfig {
-    /// Reads the content of a `config.json`. `helper_dirs` is where credential helpers are looked for, in order (`PATH`).
+    /// Reads the content of a file. `helper_dirs` is where credential helpers are looked for, in order (`PATH`).
     pub fn parse(content: &[u8], helper_dirs: Vec<PathBuf>) -> Result<Self, Error> {
-        let wrong = |why: String| Error::Credentials {
-            host: "any registry".into(),
-            from: "docker configuration".into(),
-            why,
-        };
+        let wrong =
+            |why: String| Error::Credentials { host: "any registry".into(), from: UNNAMED.into(), why };
         if content.len() > CONFIG_BYTES_MAX {
             return Err(wrong(format!("larger than {CONFIG_BYTES_MAX} bytes")));
         }
         // The message of serde_json may quote a value; its place is enough.
         let file = serde_json::from_slice(content)
             .map_err(|e| wrong(format!("not valid at line {} column {}", e.line(), e.column())))?;
-        Ok(DockerConfig { file, helper_dirs })
+        Ok(DockerConfig { name: None, file, helper_dirs })
     }
 
-    /// The credentials for a registry host as references name it (`docker.io`, `localhost:5000`). A helper that fails
-    /// is an error: going on as nobody would hide it.
-    pub async fn credentials(&self, host: &str) -> Result<Credentials, Error> {
+    /// The same with the name that messages call it by: its path, printable.
+    pub fn named(self, name: String) -> Self {
+        DockerConfig { name: Some(name), ..self }
+    }
+
+    /// The credentials for a registry host as references name it (`docker.io`, `localhost:5000`), or for a part of it
+    /// (`quay.io/team/app`): the longest name that there is an entry for counts. A helper that fails is an error: going on
+    /// as nobody would hide it.
+    pub async fn credentials(&self, scope: &str) -> Result<Credentials, Error> {
+        let host = scope.split('/').next().unwrap_or(scope);
+        // A helper knows hosts only.
         let helper = find(&self.file.helpers, host).or(self.file.store.as_ref()).filter(|n| !n.is_empty());
-        if let Some(name) = helper {
-            for key in keys(host) {
-                if let Some(answer) = credential_program::get(name, key, &self.helper_dirs).await? {
-                    return Ok(from_helper(answer));
-                }
-            }
+        if let Some(name) = helper
+            && let Some(found) = from_helper(name, host, &self.helper_dirs).await?
+        {
+            return Ok(found);
         }
-        match find(&self.file.auths, host) {
+        let part = parts(scope).find_map(|part| self.file.auths.get(part));
+        match part.or_else(|| find(&self.file.auths, host)) {
             None => Ok(Credentials::Anonymous),
             Some(entry) => entry.credentials().map_err(|why| Error::Credentials {
                 host: host.to_owned(),
-                from: "docker configuration".into(),
+                from: self.name.clone().unwrap_or_else(|| UNNAMED.into()),
                 why: why.into(),
             }),
         }
     }
+
+    /// Whether there is an entry for exactly this part of a host.
+    pub(crate) fn names(&self, part: &str) -> bool {
+        self.file.auths.contains_key(part)
+    }
 }
 
-fn from_helper(answer: credential_program::Answer) -> Credentials {
+/// The parts of a host that a scope is in, longest first, without the host itself.
+pub(crate) fn parts(scope: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(scope), |part| part.rsplit_once('/').map(|(above, _)| above))
+        .filter(|part| part.contains('/'))
+}
+
+/// What a helper holds for a host, under any of the names that docker gives it.
+pub(crate) async fn from_helper(
+    name: &str,
+    host: &str,
+    dirs: &[PathBuf],
+) -> Result<Option<Credentials>, Error> {
+    for key in keys(host) {
+        if let Some(answer) = credential_program::get(name, key, dirs).await? {
+            return Ok(Some(of_answer(answer)));
+        }
+    }
+    Ok(None)
+}
+
+fn of_answer(answer: credential_program::Answer) -> Credentials {
     let secret = Secret::new(answer.secret);
     if answer.username == TOKEN_USER {
         Credentials::Identity(secret)
@@ -184,6 +218,33 @@ mod tests {
             ("index.docker.io.evil.example", Credentials::Anonymous),
         ] {
             assert_eq!(look_up(json, host).await.unwrap(), want, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_part_of_a_host_counts() {
+        let json = r#"{"auths": {
+            "reg.example/foo/bar/image": {"auth": "YTpi"},
+            "reg.example/foo": {"auth": "Yzpk"},
+            "reg.example": {"username": "whole", "password": "p"},
+            "https://reg.example/foo/url": {"username": "url", "password": "p"},
+            "docker.io/library/app": {"username": "hub", "password": "p"},
+            "part.example/a": {"username": "part", "password": "p"}
+        }}"#;
+        for (scope, want) in [
+            ("reg.example/foo/bar/image", basic("a", "b")),
+            ("reg.example/foo/bar/image2", basic("c", "d")),
+            ("reg.example/foo/bar", basic("c", "d")),
+            ("reg.example/foobar", basic("whole", "p")),
+            ("reg.example/other/foo", basic("whole", "p")),
+            ("reg.example", basic("whole", "p")),
+            ("docker.io/library/app", basic("hub", "p")),
+            ("docker.io/library/app2", Credentials::Anonymous),
+            ("part.example", Credentials::Anonymous),
+            ("part.example/ab", Credentials::Anonymous),
+            ("part.example.evil.example/a", Credentials::Anonymous),
+        ] {
+            assert_eq!(look_up(json, scope).await.unwrap(), want, "{scope}");
         }
     }
 

@@ -8,7 +8,7 @@ mod credential_program;
 mod credentials;
 mod docker_config;
 mod error;
-
+mod logins;
 mod manifest;
 mod session;
 mod tags;
@@ -22,6 +22,7 @@ pub use credentials::Credentials;
 pub use docker_config::DockerConfig;
 pub use error::Error;
 pub use fetch::client::{Body, BodyReader, Client, ClientOptions, ProxySettings, Secret};
+pub use logins::Logins;
 pub use manifest::FetchedManifest;
 pub use session::Registry;
 pub use transport::Transport;
