@@ -17,6 +17,7 @@ mod line;
 pub mod lineage;
 mod observe;
 mod record;
+mod referrers;
 pub mod result;
 mod strategy;
 
@@ -25,5 +26,6 @@ pub use end_of_life::{EndOfLife, LifecycleApi};
 pub use error::{Error, Failed, Offence};
 pub use event::{Event, Phase};
 pub use line::{Patcher, Request, Settings, Target};
+pub use referrers::Referrers;
 pub use result::ResultDocument;
 pub use strategy::{Repositories, Tooling, ToolingImages};
