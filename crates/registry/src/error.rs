@@ -57,10 +57,26 @@ pub enum Error {
     Credentials {
         /// Which registry.
         host: String,
-        /// `docker configuration`, `docker-credential-x`.
+        /// A file, `docker configuration`, `docker-credential-x`.
         from: String,
         /// What is wrong.
         why: String,
+    },
+    /// A configuration file makes no sense.
+    #[error("{file} cannot be used: {why}")]
+    Configuration {
+        /// Its path, printable.
+        file: String,
+        /// What is wrong, printable.
+        why: String,
+    },
+    /// The user's or the system's configuration forbids the image.
+    #[error("{image} is blocked by registries.conf (\"{prefix}\")")]
+    Blocked {
+        /// Which image.
+        image: String,
+        /// Which entry blocks it.
+        prefix: String,
     },
     /// The bytes are not those that were asked for.
     #[error("{item} is corrupt: expected {expected}, got {got}")]

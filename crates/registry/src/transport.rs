@@ -11,6 +11,8 @@ pub enum Transport {
     Automatic,
     /// http first, as the user says; https follows if the port speaks TLS.
     PlainHttp,
+    /// https first, http where that does not work, as registries.conf says (`insecure`).
+    Insecure,
 }
 
 impl Transport {
@@ -45,6 +47,9 @@ pub(crate) async fn base(client: &Client, host: &str, transport: Transport) -> R
         return url("https");
     }
     let (plain, secure) = (url("http")?, url("https")?);
+    if transport == Transport::Insecure && ping(client, &secure).await.is_ok() {
+        return Ok(secure);
+    }
     match ping(client, &plain).await {
         Ok(response) => {
             if !says_tls(response).await {

@@ -266,8 +266,13 @@ fn registry(error: &registry::Error, side: Kind) -> Sorted {
             hint("Check that the image name is correct and accessible; private images need docker login"),
         ),
         E::Challenge { .. } | E::Token { .. } => (side, None),
-        E::Credentials { .. } => {
-            (side, hint("check the docker configuration (DOCKER_CONFIG) and its credential helper"))
+        E::Credentials { .. } => (
+            side,
+            hint("check the files of credentials (docs/guides/registries.md) and their credential helpers"),
+        ),
+        E::Configuration { .. } => (Kind::Usage, hint("what it may say: containers-registries.conf(5)")),
+        E::Blocked { .. } => {
+            (side, hint("the registry is blocked on purpose; ask whoever set registries.conf up"))
         }
         E::Corrupt { .. } | E::Image { .. } => (Kind::Image, None),
         E::Protocol { .. } | E::BlobUnknown { .. } => (side, None),
