@@ -5,10 +5,13 @@ mod apart;
 mod cgroup;
 mod containerd;
 mod dockerd;
+mod mounts;
 mod place;
+mod podman;
 
 pub use containerd::{Containerd, ContainerdVersion};
 pub use dockerd::{DockerVersion, Dockerd, Store};
+pub use podman::Podman;
 
 use crate::bundle::{Bundle, RUNTIME};
 use crate::probe;

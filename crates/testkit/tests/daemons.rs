@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use testkit::daemon::{Containerd, ContainerdVersion, DockerVersion, Dockerd, Store};
+use testkit::daemon::{Containerd, ContainerdVersion, DockerVersion, Dockerd, Podman, Store};
 use testkit::image::{Layout, native_architecture};
 use testkit::{probe, skip, tiny_image};
 
@@ -102,4 +102,41 @@ fn containerd_of_both_versions() {
         assert_eq!(traces(&folder), [""; 0]);
         assert!(!folder.exists());
     }
+}
+
+fn of_podman(podman: Podman, layout: &Layout) {
+    let folder = podman.environment()[0].1.clone();
+    let folder = Path::new(&folder).parent().unwrap().to_owned();
+    let version = podman.podman(&["version", "--format", "{{.Client.Version}}"]).text().unwrap();
+    assert!(version.starts_with("4."), "{version}");
+    let driver = podman.podman(&["info", "--format", "{{.Store.GraphDriverName}} {{.Store.GraphRoot}}"]);
+    assert_eq!(driver.text().unwrap(), format!("overlay {}\n", podman.data().display()));
+    podman.load(layout, "tiny", "localhost/tiny:1").unwrap();
+    let run = ["run", "--rm", "--network", "none", "localhost/tiny:1"];
+    assert_eq!(podman.podman(&run).text().unwrap(), machine());
+    let long = ["run", "--detach", "--network", "none", "localhost/tiny:1", "/bin/sleep", "1000"];
+    podman.podman(&long).stdout().unwrap();
+    assert!(!traces(&folder).is_empty());
+    drop(podman);
+    assert_eq!(traces(&folder), [""; 0]);
+    assert!(!folder.exists());
+}
+
+#[test]
+fn podman_of_root() {
+    if let Err(reason) = probe::first_reason([Podman::probe(), tiny_image::needs()]) {
+        skip!("{reason}");
+    }
+    let material = tempfile::tempdir().unwrap();
+    of_podman(Podman::start().unwrap(), &tiny(material.path()));
+}
+
+#[test]
+fn podman_of_a_user() {
+    let user = "copa-test";
+    if let Err(reason) = probe::first_reason([Podman::probe_rootless(user), tiny_image::needs()]) {
+        skip!("{reason}");
+    }
+    let material = tempfile::tempdir().unwrap();
+    of_podman(Podman::start_rootless(user).unwrap(), &tiny(material.path()));
 }
