@@ -206,6 +206,7 @@ impl<'a> Job<'a> {
                 images: Arc::new(ToolingImages { connections, store, policy: self.source_policy.clone() }),
             },
             end_of_life,
+            referrers: patch::Referrers::default(),
             settings: self.line_settings(folder.path()),
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };

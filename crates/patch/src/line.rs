@@ -1,7 +1,7 @@
 //! The line: one image of one platform, from its source to its destination. Read it from top to bottom.
 
 use crate::{
-    Answer, EndOfLife, Error, Event, Failed, Offence, Phase,
+    Answer, EndOfLife, Error, Event, Failed, Offence, Phase, Referrers,
     deliver::Patched,
     foreign,
     lineage::{self, Origin},
@@ -32,6 +32,7 @@ pub struct Patcher {
 }
 
 /// What shall be done.
+#[derive(Clone)]
 pub struct Request {
     /// The image as it was asked for, for messages and lineage.
     pub name: String,
@@ -51,11 +52,14 @@ pub struct Request {
     pub tooling: Tooling,
     /// What to do where the image's release is no longer kept up.
     pub end_of_life: EndOfLife,
+    /// What becomes of what refers to the original.
+    pub referrers: Referrers,
     /// Everything else.
     pub settings: Settings,
 }
 
 /// Where the patched image goes.
+#[derive(Clone)]
 pub struct Target {
     /// The destination, which knows the full name.
     pub destination: Arc<dyn endpoint::Destination>,
