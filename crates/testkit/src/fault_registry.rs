@@ -1,19 +1,50 @@
-//! A registry on loopback that misbehaves by script: status, delay, cut, redirect, lies in headers, endless answers. It
-//! records every request, what it carried, and whether it carried `Authorization`.
+//! A registry on loopback that misbehaves by script, in memory or in front of a real one, and records what it saw.
 //!
-//! Without a script it is a small, honest, in-memory registry; so each fault has its benign twin.
+//! Without a script it is honest; so each fault has its benign twin. What it can do:
+//!
+//! - **Contents**: [`FaultRegistry::start`] holds everything in memory (blobs, manifests, tags, chunked uploads, ranges,
+//!   mounts, referrers, paging; [`Behaviour`] says which of it). [`FaultRegistry::in_front_of`] passes every request to a
+//!   real registry ([`crate::registry::Registry`]) and its answers back: real semantics with faults between.
+//! - **Access**: [`Access`]: open, user and password, or tokens that end after some uses; in both modes.
+//! - **Scripts**: [`FaultRegistry::fault`] gives the next requests of a method whose path contains a text one [`Fault`]
+//!   each ([`Fault::None`] passes one over); [`FaultRegistry::fault_at`] the n-th of them, [`FaultRegistry::fault_always`]
+//!   all. Rules are tried in the order in which they were made.
+//! - **Interruption**: [`FaultRegistry::break_after`] makes it vanish once it has got so many bytes or requests;
+//!   [`FaultRegistry::mend`] brings it back with what it holds.
+//! - **Records**: [`FaultRegistry::requests`], [`FaultRegistry::count`], [`FaultRegistry::bytes`],
+//!   [`FaultRegistry::blob_bytes`] (up and down, by digest), [`FaultRegistry::saw_authorization`] (ask a second registry
+//!   that plays the foreign origin).
+//!
+//! ```no_run
+//! use testkit::fault_registry::{Access, Fault, FaultRegistry};
+//! let real = testkit::registry::Registry::start().expect("docker-registry is installed");
+//! let user = None; // tokens for anybody, each good for three requests
+//! let access = Access::Token { user, refresh: None, uses: 3, realm: None };
+//! let front = FaultRegistry::in_front_of(&real.host(), access);
+//! front.fault_at("PATCH", "/blobs/uploads/", 2, Fault::CutRequest(1000));
+//! // … push to front.host() …
+//! assert!(front.bytes().0 > 0);
+//! ```
 
 mod auth;
+mod behaviour;
 mod contents;
 mod fault;
+mod records;
+mod serve;
+mod uploads;
+mod upstream;
 mod wire;
 
 pub use auth::Access;
-pub use contents::{MANIFEST_TYPE, sha256};
+pub use behaviour::Behaviour;
+pub use contents::{INDEX_TYPE, MANIFEST_TYPE, sha256};
 pub use fault::Fault;
+pub use records::Break;
 pub use wire::{Answer, Recorded};
 
 use contents::Contents;
+use records::Records;
 use std::{
     collections::VecDeque,
     net::{SocketAddr, TcpListener, TcpStream},
@@ -31,6 +62,8 @@ pub struct FaultRegistry {
 
 struct Shared {
     address: SocketAddr,
+    /// The real registry behind, where there is one.
+    upstream: Option<String>,
     stop: AtomicBool,
     state: Mutex<State>,
 }
@@ -40,31 +73,42 @@ struct State {
     contents: Contents,
     auth: auth::Auth,
     rules: Vec<Rule>,
-    recorded: Vec<Recorded>,
-    sent: u64,
+    records: Records,
 }
 
-/// Faults for the requests of one kind, one after the other; afterwards they are answered honestly.
+/// Faults for the requests of one kind, one after the other; afterwards all meet `always`, or are answered honestly.
 struct Rule {
     method: String,
     part: String,
     faults: VecDeque<Fault>,
+    always: Option<Fault>,
 }
 
 impl FaultRegistry {
-    /// Starts one that anybody may use. Panics where loopback cannot be used.
+    /// Starts one in memory that anybody may use. Panics where loopback cannot be used.
     pub fn start() -> Self {
         FaultRegistry::start_with(Access::Open)
     }
 
-    /// Starts one with access control. Panics where loopback cannot be used.
+    /// Starts one in memory with access control. Panics where loopback cannot be used.
     pub fn start_with(access: Access) -> Self {
+        FaultRegistry::listen(access, None)
+    }
+
+    /// Starts one that passes everything to a real registry at `upstream` (`HOST:PORT`, plain http). With [`Access::Open`]
+    /// `Authorization` is passed on too; else it is asked for here, and not shown to the real one. Panics where loopback
+    /// cannot be used.
+    pub fn in_front_of(upstream: &str, access: Access) -> Self {
+        FaultRegistry::listen(access, Some(upstream.to_owned()))
+    }
+
+    fn listen(access: Access, upstream: Option<String>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has free ports");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let state = State { auth: auth::Auth::new(access), ..State::default() };
-        let shared = Arc::new(Shared { address, stop: AtomicBool::new(false), state: Mutex::new(state) });
+        let state = Mutex::new(State { auth: auth::Auth::new(access), ..State::default() });
+        let shared = Arc::new(Shared { address, upstream, stop: AtomicBool::new(false), state });
         let accepting = shared.clone();
-        std::thread::spawn(move || accept(&listener, &accepting));
+        std::thread::spawn(move || serve::accept(&listener, &accepting));
         FaultRegistry { address, shared }
     }
 
@@ -80,6 +124,11 @@ impl FaultRegistry {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state()
+    }
+
+    /// Makes it a registry of another kind (in memory only).
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.state().contents.behaviour = behaviour;
     }
 
     /// Stores a blob; its digest.
@@ -112,37 +161,90 @@ impl FaultRegistry {
         self.state().contents.blob(repository, digest).cloned()
     }
 
-    /// The next requests of this method whose path (with query) contains `part` meet these faults, one each.
+    /// How many uploads are begun and not ended.
+    pub fn open_uploads(&self) -> usize {
+        self.state().contents.open_uploads()
+    }
+
+    /// Forgets all uploads that are not ended, as a restart would.
+    pub fn forget_uploads(&self) {
+        self.state().contents.forget_uploads();
+    }
+
+    /// The next requests of this method (`*`: any) whose path (with query) contains `part` meet these faults, one each.
     pub fn fault(&self, method: &str, part: &str, faults: impl IntoIterator<Item = Fault>) {
-        let rule = Rule { method: method.into(), part: part.into(), faults: faults.into_iter().collect() };
-        self.state().rules.push(rule);
+        self.rule(method, part, faults.into_iter().collect(), None);
+    }
+
+    /// The `nth` such request from now on meets the fault; the first is 1.
+    pub fn fault_at(&self, method: &str, part: &str, nth: usize, fault: Fault) {
+        let before = std::iter::repeat_n(Fault::None, nth.saturating_sub(1));
+        self.fault(method, part, before.chain([fault]));
+    }
+
+    /// Every such request meets the fault.
+    pub fn fault_always(&self, method: &str, part: &str, fault: Fault) {
+        self.rule(method, part, VecDeque::new(), Some(fault));
+    }
+
+    fn rule(&self, method: &str, part: &str, faults: VecDeque<Fault>, always: Option<Fault>) {
+        self.state().rules.push(Rule { method: method.into(), part: part.into(), faults, always });
+    }
+
+    /// Drops all scripts: it is honest again.
+    pub fn clear_faults(&self) {
+        self.state().rules.clear();
+    }
+
+    /// Makes it vanish (every connection is cut) after so much more has come.
+    pub fn break_after(&self, limit: Break) {
+        self.state().records.break_after(limit);
+    }
+
+    /// Brings it back after [`FaultRegistry::break_after`].
+    pub fn mend(&self) {
+        self.state().records.mend();
     }
 
     /// Every request so far.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.state().recorded.clone()
+        self.state().records.all.clone()
     }
 
-    /// How many requests of this method had `part` in their path.
+    /// Forgets the requests so far, and with them what was counted.
+    pub fn clear_requests(&self) {
+        self.state().records.clear();
+    }
+
+    /// How many requests of this method (`*`: any) had `part` in their path.
     pub fn count(&self, method: &str, part: &str) -> usize {
-        let state = self.state();
-        state.recorded.iter().filter(|r| r.method == method && r.path.contains(part)).count()
+        let fits = |r: &&Recorded| fits(method, &r.method) && r.path.contains(part);
+        self.state().records.all.iter().filter(fits).count()
     }
 
     /// Whether any request carried `Authorization`.
     pub fn saw_authorization(&self) -> bool {
-        self.state().recorded.iter().any(|r| r.authorization.is_some())
+        self.state().records.all.iter().any(|r| r.authorization.is_some())
     }
 
     /// Bytes of all bodies that it got and that it sent.
     pub fn bytes(&self) -> (u64, u64) {
-        let state = self.state();
-        (state.recorded.iter().map(|r| r.body).sum(), state.sent)
+        self.state().records.bytes()
+    }
+
+    /// Bytes of one blob that it got (in all requests of the uploads that ended as this blob) and that it sent.
+    pub fn blob_bytes(&self, digest: &str) -> (u64, u64) {
+        self.state().records.blob_bytes(digest)
     }
 
     /// Makes every token that was given out void, as its expiry would.
     pub fn expire_tokens(&self) {
         self.state().auth.expire();
+    }
+
+    /// From now on gives no more tokens to anybody, or gives them again.
+    pub fn refuse_tokens(&self, refuse: bool) {
+        self.state().auth.refuse(refuse);
     }
 }
 
@@ -161,63 +263,19 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for stream in listener.incoming() {
-        if shared.stop.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Ok(stream) = stream {
-            let shared = shared.clone();
-            std::thread::spawn(move || serve(stream, &shared));
-        }
-    }
-}
-
-/// Answers the requests of one connection until either side ends it.
-fn serve(stream: TcpStream, shared: &Shared) {
-    let Ok(mut connection) = wire::Connection::new(stream) else { return };
-    while let Some(mut head) = connection.read_head() {
-        let early = shared.state().take_fault(&head.method, &head.path);
-        if let Some(fault) = early.as_ref().filter(|f| f.is_before_body()) {
-            shared.state().recorded.push(head.recorded(0));
-            fault.wait();
-            return;
-        }
-        let Some(body) = connection.read_body(&head) else { return };
-        head.whole = matches!(early, Some(Fault::IgnoreRange));
-        let done = match early {
-            // What is answered so does not happen.
-            Some(Fault::Answer(other)) => {
-                shared.state().recorded.push(head.recorded(body.len() as u64));
-                connection.send(&if head.method == "HEAD" { other.head_only() } else { other })
-            }
-            Some(fault) => {
-                let honest = shared.state().answer(shared.address, &head, body);
-                fault.send(&mut connection, honest)
-            }
-            None => {
-                let honest = shared.state().answer(shared.address, &head, body);
-                connection.send(&honest)
-            }
-        };
-        shared.state().sent += connection.take_sent();
-        if !done {
-            return;
-        }
-    }
-}
-
 impl State {
     fn take_fault(&mut self, method: &str, path: &str) -> Option<Fault> {
-        let fits = |r: &&mut Rule| r.method == method && path.contains(&r.part) && !r.faults.is_empty();
-        self.rules.iter_mut().find(fits)?.faults.pop_front()
-    }
-
-    fn answer(&mut self, address: SocketAddr, head: &wire::Head, body: Vec<u8>) -> Answer {
-        self.recorded.push(head.recorded(body.len() as u64));
-        if let Some(answer) = self.auth.answer(address, head, &body) {
-            return answer;
-        }
-        self.contents.answer(head, body)
+        let meets = |r: &&mut Rule| {
+            fits(&r.method, method) && path.contains(&r.part) && (r.always.is_some() || !r.faults.is_empty())
+        };
+        let rule = self.rules.iter_mut().find(meets)?;
+        rule.faults.pop_front().or_else(|| rule.always.clone())
     }
 }
+
+fn fits(wanted: &str, method: &str) -> bool {
+    wanted == "*" || wanted == method
+}
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,7 @@ pub(crate) struct Auth {
     /// Scope and uses left, by token.
     tokens: BTreeMap<String, (String, usize)>,
     given: usize,
+    refusing: bool,
 }
 
 impl Auth {
@@ -39,6 +40,16 @@ impl Auth {
 
     pub(crate) fn expire(&mut self) {
         self.tokens.clear();
+    }
+
+    /// From now on gives no more tokens, or gives them again.
+    pub(crate) fn refuse(&mut self, refusing: bool) {
+        self.refusing = refusing;
+    }
+
+    /// Whether a request's `Authorization` is for us, and not for whoever is behind.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.access != Access::Open
     }
 
     /// The answer that access control gives, or `None` where it lets the request pass.
@@ -85,7 +96,7 @@ impl Auth {
         let by_user = head.method == "GET" && (user.is_none() || basic == user.as_deref());
         let by_refresh =
             head.method == "POST" && refresh.is_some() && field(&form, "refresh_token") == *refresh;
-        if !by_user && !by_refresh {
+        if self.refusing || (!by_user && !by_refresh) {
             return Answer::status(401);
         }
         let query = head.path.split_once('?').map_or("", |(_, q)| q);
@@ -112,7 +123,8 @@ fn is_covered(wanted: &str, granted: &str) -> bool {
 /// The scope that a request needs.
 fn wanted(head: &Head) -> String {
     let path = head.bare_path().strip_prefix("/v2/").unwrap_or("");
-    let end = ["/manifests/", "/blobs/", "/tags/"].iter().filter_map(|part| path.find(part)).min();
+    let end =
+        ["/manifests/", "/blobs/", "/tags/", "/referrers/"].iter().filter_map(|part| path.find(part)).min();
     let Some(end) = end else { return String::new() };
     let actions = if matches!(head.method.as_str(), "GET" | "HEAD") { "pull" } else { "pull,push" };
     format!("repository:{}:{actions}", &path[..end])

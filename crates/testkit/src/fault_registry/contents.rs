@@ -1,12 +1,19 @@
 //! What the registry holds, and the honest answer to every request.
 
-use super::wire::{Answer, Head};
+use super::{
+    behaviour::Behaviour,
+    uploads::Uploads,
+    wire::{Answer, Head},
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// The type of manifests that [`super::FaultRegistry::put_image`] makes.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// The type of indexes, which lists of referrers are too.
+pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
 /// `sha256:…` of bytes.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -22,17 +29,24 @@ pub(crate) struct Contents {
     /// Type and bytes.
     manifests: BTreeMap<Key, (String, Vec<u8>)>,
     tags: BTreeMap<Key, String>,
-    uploads: BTreeMap<String, String>,
-    begun: usize,
+    pub(crate) uploads: Uploads,
+    pub(crate) behaviour: Behaviour,
 }
 
 fn key(repository: &str, name: &str) -> Key {
     (repository.to_owned(), name.to_owned())
 }
 
-fn refusal(status: u16, code: &str) -> Answer {
+pub(crate) fn refusal(status: u16, code: &str) -> Answer {
     let body = json!({"errors": [{"code": code, "message": "as scripted"}]});
     Answer::status(status).header("Content-Type", "application/json").body(body.to_string())
+}
+
+fn linked(answer: Answer, next: Option<String>) -> Answer {
+    match next {
+        Some(next) => answer.header("Link", next),
+        None => answer,
+    }
 }
 
 impl Contents {
@@ -86,42 +100,83 @@ impl Contents {
         self.tags.insert(key(repository, tag), digest.to_owned());
     }
 
-    pub(crate) fn answer(&mut self, head: &Head, body: Vec<u8>) -> Answer {
+    /// The honest answer. Of a body that was `cut`, an upload keeps what came.
+    pub(crate) fn answer(&mut self, head: &Head, body: Vec<u8>, cut: bool) -> Answer {
         let path = head.bare_path().to_owned();
         let Some(rest) = path.strip_prefix("/v2/") else { return Answer::status(404) };
         if rest.is_empty() {
             return Answer::status(200).body("{}");
         }
-        let split = |part: &str| rest.split_once(part).map(|(a, b)| (a.to_owned(), b.to_owned()));
+        if self.behaviour.body_max.is_some_and(|max| body.len() as u64 > max) {
+            return Answer::status(413);
+        }
+        let answer = self.answer_to(head, rest, body, cut);
+        if head.method == "HEAD" { answer.head_only() } else { answer }
+    }
+
+    fn answer_to(&mut self, head: &Head, rest: &str, body: Vec<u8>, cut: bool) -> Answer {
         let get = matches!(head.method.as_str(), "GET" | "HEAD");
-        let answer = if let Some((repository, upload)) = split("/blobs/uploads/") {
-            self.upload(head, &repository, &upload, body)
-        } else if let Some((repository, digest)) = split("/blobs/") {
-            self.get_blob(head, &repository, &digest)
-        } else if let Some((repository, selector)) = split("/manifests/") {
-            if get {
-                self.get_manifest(&repository, &selector)
-            } else {
-                self.take_manifest(head, &repository, &selector, body)
+        if let Some((repository, upload)) = rest.split_once("/blobs/uploads/") {
+            self.upload(head, (repository, upload), body, cut)
+        } else if cut {
+            Answer::status(400)
+        } else if let Some((repository, digest)) = rest.split_once("/blobs/") {
+            self.get_blob(head, repository, digest)
+        } else if let Some((repository, selector)) = rest.split_once("/manifests/") {
+            match get {
+                true => self.get_manifest(repository, selector),
+                false => self.take_manifest(head, repository, selector, body),
             }
-        } else if let Some((repository, _)) = split("/tags/") {
-            let names: Vec<&String> =
-                self.tags.keys().filter(|(r, _)| *r == repository).map(|(_, t)| t).collect();
-            Answer::status(200).body(json!({"name": repository, "tags": names}).to_string())
+        } else if let Some((repository, _)) = rest.split_once("/tags/") {
+            self.list_tags(head, repository)
+        } else if let Some((repository, digest)) = rest.split_once("/referrers/") {
+            self.list_referrers(head, repository, digest)
         } else {
             Answer::status(404)
-        };
-        if head.method == "HEAD" { answer.head_only() } else { answer }
+        }
+    }
+
+    fn list_tags(&self, head: &Head, repository: &str) -> Answer {
+        let names = self.tags.keys().filter(|(r, _)| r == repository).map(|(_, t)| t.clone());
+        let (names, next) = self.behaviour.page(head, names.collect(), |name| name.clone());
+        linked(Answer::status(200).body(json!({"name": repository, "tags": names}).to_string()), next)
+    }
+
+    fn list_referrers(&self, head: &Head, repository: &str, subject: &str) -> Answer {
+        if !self.behaviour.referrers {
+            return Answer::status(404);
+        }
+        let kind = head.query("artifactType");
+        let mut found = Vec::new();
+        for ((_, digest), (media_type, bytes)) in self.manifests.iter().filter(|((r, _), _)| r == repository)
+        {
+            let manifest: Value = serde_json::from_slice(bytes).unwrap_or_default();
+            let artifact_type = manifest.get("artifactType").unwrap_or(&manifest["config"]["mediaType"]);
+            if manifest["subject"]["digest"] == subject && kind.as_deref().is_none_or(|k| artifact_type == k)
+            {
+                found.push(json!({"mediaType": media_type, "digest": digest, "size": bytes.len(),
+                    "artifactType": artifact_type, "annotations": manifest["annotations"]}));
+            }
+        }
+        let (found, next) =
+            self.behaviour.page(head, found, |d| d["digest"].as_str().unwrap_or("").to_owned());
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": found});
+        let answer = Answer::status(200).header("Content-Type", INDEX_TYPE).body(index.to_string());
+        let answer =
+            if kind.is_some() { answer.header("OCI-Filters-Applied", "artifactType") } else { answer };
+        linked(answer, next)
     }
 
     fn get_blob(&self, head: &Head, repository: &str, digest: &str) -> Answer {
         let Some(bytes) = self.blob(repository, digest) else { return refusal(404, "BLOB_UNKNOWN") };
-        match head.range_from() {
-            Some(from) if from < bytes.len() => {
-                let span = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
-                Answer::status(206).header("Content-Range", span).body(&bytes[from..])
+        let end = bytes.len();
+        match head.range().filter(|_| self.behaviour.ranges && head.method == "GET") {
+            Some((first, last)) if first < end && last.is_none_or(|last| last >= first) => {
+                let last = last.unwrap_or(end).min(end - 1);
+                let span = format!("bytes {first}-{last}/{end}");
+                Answer::status(206).header("Content-Range", span).body(&bytes[first..=last])
             }
-            Some(_) => Answer::status(416),
+            Some(_) => Answer::status(416).header("Content-Range", format!("bytes */{end}")),
             None => Answer::status(200).header("Docker-Content-Digest", digest).body(bytes.clone()),
         }
     }
@@ -153,38 +208,10 @@ impl Contents {
         }
         let kind = head.header("content-type").unwrap_or("").to_owned();
         let digest = self.put_manifest(repository, (!by_digest).then_some(selector), &kind, body);
-        Answer::status(201).header("Docker-Content-Digest", digest)
-    }
-
-    fn upload(&mut self, head: &Head, repository: &str, upload: &str, body: Vec<u8>) -> Answer {
-        match head.method.as_str() {
-            "POST" => self.begin(head, repository),
-            "PUT" => self.end(head, repository, upload, body),
-            _ => Answer::status(405),
+        let answer = Answer::status(201).header("Docker-Content-Digest", digest);
+        match value["subject"]["digest"].as_str().filter(|_| self.behaviour.referrers) {
+            Some(subject) => answer.header("OCI-Subject", subject),
+            None => answer,
         }
-    }
-
-    fn begin(&mut self, head: &Head, repository: &str) -> Answer {
-        if let (Some(digest), Some(from)) = (head.query("mount"), head.query("from"))
-            && let Some(bytes) = self.blob(&from, &digest).cloned()
-        {
-            self.put_blob(repository, bytes);
-            return Answer::status(201).header("Location", format!("/v2/{repository}/blobs/{digest}"));
-        }
-        self.begun += 1;
-        let id = format!("upload-{}", self.begun);
-        self.uploads.insert(id.clone(), repository.to_owned());
-        Answer::status(202).header("Location", format!("/v2/{repository}/blobs/uploads/{id}?state=x"))
-    }
-
-    fn end(&mut self, head: &Head, repository: &str, upload: &str, body: Vec<u8>) -> Answer {
-        if self.uploads.remove(upload).as_deref() != Some(repository) {
-            return refusal(404, "BLOB_UPLOAD_UNKNOWN");
-        }
-        if head.query("digest") != Some(sha256(&body)) {
-            return refusal(400, "DIGEST_INVALID");
-        }
-        let digest = self.put_blob(repository, body);
-        Answer::status(201).header("Location", format!("/v2/{repository}/blobs/{digest}"))
     }
 }

@@ -1,9 +1,13 @@
 //! The faults, and how each is sent.
 
-use super::wire::{Answer, Connection};
-use std::{thread::sleep, time::Duration};
+use super::wire::{Answer, Connection, Reply};
+use std::{
+    io::{BufReader, Read},
+    thread::sleep,
+    time::Duration,
+};
 
-/// What goes wrong with one answer.
+/// What goes wrong with one request or its answer. `HEAD` never gets a body.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// Answered honestly: a place holder in a script.
@@ -16,6 +20,12 @@ pub enum Fault {
     Reset,
     /// No answer and no end for so long.
     Silence(Duration),
+    /// What was asked for happens, but the connection is closed instead of an answer.
+    LoseAnswer,
+    /// So many bytes of the request's body are taken (a `PATCH` keeps them), then the connection is closed.
+    CutRequest(u64),
+    /// So many bytes of the request's body count, as if it had no more; the rest is read and dropped.
+    TakePart(u64),
     /// The honest answer, cut after so many bytes of its body.
     CutBody(usize),
     /// The honest answer with one header replaced or added.
@@ -26,6 +36,8 @@ pub enum Fault {
     Body(Vec<u8>),
     /// The honest answer to a request without `Range`.
     IgnoreRange,
+    /// All tokens end, then the honest answer, which is a 401 where access needs them.
+    ExpireTokens,
     /// The honest answer, a byte at a time with pauses.
     Trickle(Duration),
     /// A body of unknown length that does not end.
@@ -59,25 +71,34 @@ impl Fault {
     }
 
     /// Sends the answer with its fault; whether the connection may go on.
-    pub(crate) fn send(self, connection: &mut Connection, honest: Answer) -> bool {
+    pub(crate) fn send(self, connection: &mut Connection, honest: Reply) -> bool {
+        let Reply { answer, rest } = honest;
+        let with = |answer: Answer, rest| Reply { answer, rest };
         match self {
-            Fault::None | Fault::IgnoreRange => connection.send(&honest),
-            Fault::Answer(other) => connection.send(&other),
+            Fault::None | Fault::IgnoreRange | Fault::ExpireTokens | Fault::TakePart(_) => {
+                connection.send(with(answer, rest))
+            }
+            Fault::Answer(other) => connection.send(other.into()),
             Fault::Delay(time) => {
                 sleep(time);
-                connection.send(&honest)
+                connection.send(with(answer, rest))
             }
-            Fault::Reset | Fault::Silence(_) => false,
-            Fault::CutBody(at) => {
-                connection.write(&honest.head_bytes());
-                connection.write_body(&honest.body[..at.min(honest.body.len())]);
+            Fault::Reset | Fault::Silence(_) | Fault::LoseAnswer | Fault::CutRequest(_) => {
                 connection.close();
                 false
             }
-            Fault::Header(name, value) => connection.send(&without(honest, name).header(name, value)),
-            Fault::Without(name) => connection.send(&without(honest, name)),
-            Fault::Body(body) => connection.send(&Answer { body, length: None, ..honest }),
-            Fault::Trickle(pause) => trickle(connection, &honest, pause),
+            Fault::CutBody(at) => {
+                connection.send_head(&answer);
+                connection.send_some(with(answer, rest), at as u64);
+                connection.close();
+                false
+            }
+            Fault::Header(name, value) => {
+                connection.send(with(answer.without(name).header(name, value), rest))
+            }
+            Fault::Without(name) => connection.send(with(answer.without(name), rest)),
+            Fault::Body(body) => connection.send(Answer { body, length: None, ..answer }.into()),
+            Fault::Trickle(pause) => trickle(connection, with(answer, rest), pause),
             Fault::EndlessBody => endless(connection, "Connection: close\r\n\r\n", "x".repeat(1 << 16)),
             Fault::EndlessHeaders => {
                 endless(connection, "", format!("X-Filler: {}\r\n", "y".repeat(1 << 10)))
@@ -86,16 +107,12 @@ impl Fault {
     }
 }
 
-fn without(mut answer: Answer, name: &str) -> Answer {
-    answer.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
-    answer
-}
-
-fn trickle(connection: &mut Connection, answer: &Answer, pause: Duration) -> bool {
-    connection.write(&answer.head_bytes())
-        && answer.body.iter().all(|byte| {
+fn trickle(connection: &mut Connection, reply: Reply, pause: Duration) -> bool {
+    let body = BufReader::new(reply.answer.body.as_slice().chain(reply.rest));
+    connection.send_head(&reply.answer)
+        && body.bytes().all(|byte| {
             sleep(pause);
-            connection.write_body(&[*byte])
+            byte.is_ok_and(|byte| connection.write_body(&[byte]))
         })
 }
 
