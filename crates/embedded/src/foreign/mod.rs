@@ -18,7 +18,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time
 
 /// The only platform's system whose programs the kernel runs.
 const LINUX: &str = "linux";
-/// How much slower an emulator may be than the processor; recipes have their times from the latter. Measured with QEMU: 5 to 12.
+/// How much slower an emulator may be than the processor, from which recipes have their times: QEMU translates, which costs about so much.
 const SLOWER: u32 = 10;
 /// Longest time that the trial program may take; it takes milliseconds.
 const TRIAL_MAX: Duration = Duration::from_secs(20);
@@ -135,9 +135,9 @@ fn explained(platform: &Platform, architecture: Architecture, exit: i32, said: &
         said => said.to_owned(),
     };
     match registered::of(&architecture.program()) {
-        Registered::Unseen => refused(format!("{not_enabled} (its programs do not start: {ended})"), install),
+        Registered::Unseen => refused(format!("{not_enabled}: its programs do not start"), install),
         Registered::No => {
-            refused(format!("{not_enabled}: no entry of binfmt_misc takes its programs ({ended})"), install)
+            refused(format!("{not_enabled}: no entry of binfmt_misc takes its programs"), install)
         }
         Registered::Yes(entry) if !entry.enabled => {
             let remedy = format!(

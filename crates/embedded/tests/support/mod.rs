@@ -15,7 +15,7 @@ use engine::{
     BlobSource, BlobStream, Context, Engine, Error, Exec, OpenRequest, Recipe, Root, Run, Step, When,
 };
 use layer::{Change, Entry, EntryPath, Kind, TarWriter};
-use oci::{Descriptor, DiffId, Digest, Image, media_type};
+use oci::{Descriptor, DiffId, Digest, Image, Platform, media_type};
 use std::{
     collections::{BTreeMap, HashMap},
     os::unix::fs::PermissionsExt as _,
@@ -168,11 +168,16 @@ impl BlobSource for Blobs {
 
 /// An image of these layers, and its blobs.
 pub fn image(layers: &[Files]) -> (Image, Arc<Blobs>) {
+    image_of(layers, &Platform::new("linux", "amd64", None))
+}
+
+/// The same of a platform.
+pub fn image_of(layers: &[Files], platform: &Platform) -> (Image, Arc<Blobs>) {
     let tars: Vec<Vec<u8>> = layers.iter().map(Files::tar).collect();
     let descriptors: Vec<Descriptor> =
         tars.iter().map(|t| Descriptor::of(media_type::OCI_LAYER, t)).collect();
     let diff_ids: Vec<DiffId> = tars.iter().map(|t| DiffId(Digest::of(t))).collect();
-    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "config": {},
+    let config = serde_json::json!({"architecture": platform.architecture, "os": platform.os, "config": {},
         "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let config = serde_json::to_vec(&config).unwrap();
     let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
