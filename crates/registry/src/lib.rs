@@ -3,6 +3,7 @@
 
 mod auth;
 mod blob;
+mod certs_d;
 mod challenge;
 mod credential_program;
 mod credentials;
@@ -20,10 +21,11 @@ mod upload;
 mod verified;
 
 pub use blob::BlobReader;
+pub use certs_d::CertificateFolders;
 pub use credentials::Credentials;
 pub use docker_config::DockerConfig;
 pub use error::Error;
-pub use fetch::client::{Body, BodyReader, Client, ClientOptions, ProxySettings, Secret};
+pub use fetch::client::{Body, BodyReader, Client, ClientOptions, HostTls, Identity, ProxySettings, Secret};
 pub use logins::Logins;
 pub use manifest::FetchedManifest;
 pub use registries_conf::{RegistriesConf, ShortNameMode};
