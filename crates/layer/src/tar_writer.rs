@@ -13,6 +13,9 @@ const NAME_BYTES: usize = 100;
 /// Bytes of the prefix field.
 const PREFIX_BYTES: usize = 155;
 
+/// How much of a content is read at once.
+const BUFFER_BYTES: usize = 128 << 10;
+
 /// A writer of a tar stream.
 pub struct TarWriter<W> {
     out: W,
@@ -28,16 +31,12 @@ struct Draft {
 impl<W: Write> TarWriter<W> {
     /// A stream that begins here.
     pub fn new(out: W) -> Self {
-        TarWriter { out, buffer: vec![0; 128 << 10] }
+        TarWriter { out, buffer: Vec::new() }
     }
 
     /// Writes one entry. Nanoseconds of its time are left out. The content must have just the size that the entry says.
     pub fn entry(&mut self, entry: &Entry, content: Option<&mut dyn Read>) -> Result<(), Error> {
-        let draft = Draft::of(entry);
-        if !draft.records.is_empty() {
-            self.extension(draft.records)?;
-        }
-        self.put(&sealed(draft.block))?;
+        self.head(entry)?;
         match (&entry.kind, content) {
             (Kind::File { size: 0 }, None) => Ok(()),
             (Kind::File { size }, Some(content)) => self.content(&entry.path, *size, content),
@@ -46,6 +45,21 @@ impl<W: Write> TarWriter<W> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes what stands before an entry's content. For callers that bring the content themselves: just the size that the
+    /// entry says, then zeros up to the next multiple of 512.
+    pub fn head(&mut self, entry: &Entry) -> Result<(), Error> {
+        let draft = Draft::of(entry);
+        if !draft.records.is_empty() {
+            self.extension(draft.records)?;
+        }
+        self.put(&sealed(draft.block))
+    }
+
+    /// The output, as far as it is written.
+    pub fn output(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Ends the archive and gives the output back.
@@ -78,6 +92,7 @@ impl<W: Write> TarWriter<W> {
 
     fn content(&mut self, path: &EntryPath, size: u64, content: &mut dyn Read) -> Result<(), Error> {
         let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(BUFFER_BYTES, 0);
         let mut left = size;
         loop {
             // One byte more than is left tells a file that has grown.
