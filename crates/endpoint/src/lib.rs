@@ -1,6 +1,7 @@
-//! Where images come from and go to, in one shape: a registry, an OCI layout directory.
+//! Where images come from and go to, in one shape: a registry, an OCI layout directory or archive, a local daemon.
 
 mod address;
+pub mod archive;
 mod connections;
 mod content;
 mod destination;
