@@ -1,5 +1,9 @@
 //! Debian's `docker-registry` on loopback: plain, with a password, or with TLS. Storage and process go when it is dropped.
 
+mod certificates;
+
+pub use certificates::Certificate;
+
 use crate::{Error, command::argv, image::Layout, tools};
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -27,6 +31,15 @@ pub struct Access {
     pub password: bool,
     /// Whether it speaks TLS, with a certificate of [`Registry::ca_certificate`].
     pub tls: bool,
+}
+
+/// What TLS of a registry is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// What it shows.
+    pub certificate: Certificate,
+    /// Whether it wants a client certificate, such as [`Registry::client_certificate`].
+    pub client_certificate: bool,
 }
 
 /// A running registry.
@@ -59,14 +72,23 @@ impl Registry {
 
     /// Starts one.
     pub fn start_with(access: Access) -> Result<Registry, Error> {
+        Registry::start_as(access, access.tls.then(Tls::default))
+    }
+
+    /// Starts one that anybody may use over TLS.
+    pub fn start_tls(tls: Tls) -> Result<Registry, Error> {
+        Registry::start_as(Access { password: false, tls: true }, Some(tls))
+    }
+
+    fn start_as(access: Access, tls: Option<Tls>) -> Result<Registry, Error> {
         let folder = tempfile::tempdir().map_err(Error::io("temporary folder"))?;
-        if access.tls {
-            make_certificate(folder.path())?;
+        if let Some(tls) = tls {
+            certificates::make(folder.path(), tls.certificate)?;
         }
         let port = free_port()?;
         let configuration = folder.path().join("config.yml");
-        fs::write(&configuration, configuration_text(folder.path(), port, access))
-            .map_err(Error::io(&configuration))?;
+        let text = configuration_text(folder.path(), port, access, tls.is_some_and(|t| t.client_certificate));
+        fs::write(&configuration, text).map_err(Error::io(&configuration))?;
         fs::write(folder.path().join("htpasswd"), HTPASSWD).map_err(Error::io(folder.path()))?;
         let process = spawn(folder.path(), &configuration)?;
         let mut registry = Registry { process, port, access, folder };
@@ -87,6 +109,11 @@ impl Registry {
     /// The certificate that vouches for it, where it speaks TLS.
     pub fn ca_certificate(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
+    }
+
+    /// A client certificate that it takes and its key, where it speaks TLS.
+    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        (self.folder.path().join("client.crt"), self.folder.path().join("client.key"))
     }
 
     /// Pushes the image `tag` of a layout as `name`, all platforms of it; gives the reference.
@@ -163,7 +190,7 @@ fn spawn(folder: &Path, configuration: &Path) -> Result<Child, Error> {
     command.spawn().map_err(Error::io("docker-registry"))
 }
 
-fn configuration_text(folder: &Path, port: u16, access: Access) -> String {
+fn configuration_text(folder: &Path, port: u16, access: Access, client_certificate: bool) -> String {
     let folder = folder.display();
     let mut text = format!(
         "version: 0.1\nlog: {{level: warn, accesslog: {{disabled: false}}}}\n\
@@ -171,42 +198,14 @@ fn configuration_text(folder: &Path, port: u16, access: Access) -> String {
          http:\n  addr: 127.0.0.1:{port}\n  secret: testkit\n"
     );
     if access.tls {
-        text += &format!("  tls: {{certificate: {folder}/server.crt, key: {folder}/server.key}}\n");
+        let clients =
+            if client_certificate { format!(", clientcas: [{folder}/ca.crt]") } else { String::new() };
+        text += &format!("  tls: {{certificate: {folder}/server.crt, key: {folder}/server.key{clients}}}\n");
     }
     if access.password {
         text += &format!("auth: {{htpasswd: {{realm: testkit, path: {folder}/htpasswd}}}}\n");
     }
     text
-}
-
-/// A certificate for loopback names, signed by an authority of its own.
-fn make_certificate(folder: &Path) -> Result<(), Error> {
-    let request = ["req", "-newkey", "rsa:2048", "-nodes", "-days", "30"];
-    let openssl = |arguments: &[&str]| argv("openssl", arguments).folder(folder).stdout().map(drop);
-    let extension = folder.join("names");
-    fs::write(&extension, "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1")
-        .map_err(Error::io(&extension))?;
-    openssl(
-        &[&request[..], &["-x509", "-subj", "/CN=testkit CA", "-keyout", "ca.key", "-out", "ca.crt"]]
-            .concat(),
-    )?;
-    openssl(
-        &[&request[..], &["-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"]].concat(),
-    )?;
-    let sign = [
-        "x509",
-        "-req",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.crt",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "30",
-    ];
-    openssl(&[&sign[..], &["-extfile", "names", "-out", "server.crt"]].concat())
 }
 
 /// A line of the access log: `HOST - USER [TIME] "METHOD PATH PROTOCOL" STATUS BYTES "REFERRER" "AGENT"`.
