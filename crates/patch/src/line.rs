@@ -166,7 +166,7 @@ impl Patcher {
         let source_error = |source| Error::Source { name: request.name.clone(), source };
         let resolve =
             async { foreign::image(&*request.source, &request.platform).await.map_err(source_error) };
-        let (endpoint::SourceImage { image, annotations, digest, .. }, other_platform) =
+        let endpoint::SourceImage { image, annotations, digest, .. } =
             self.timed(Phase::Resolve, document, resolve).await?;
         let origin = lineage::origin(&image);
         if let Origin::Disproved(why) = &origin {
@@ -189,7 +189,9 @@ impl Patcher {
         document.counters.base_bytes_downloaded = downloads.bytes();
         let observed = observe(root.tree(), request, self.engine.name())?;
         document.strategy = strategy::word(observed.facts.strategy).to_owned();
-        foreign::refuse(other_platform, observed.facts.strategy).map_err(source_error)?;
+        let strategy = observed.facts.strategy;
+        let runs = foreign::refuse(&*self.engine, &image.platform(), strategy, &self.context()).await;
+        runs.map_err(|e| self.engine_error(e))?;
         let os = &observed.facts.inventory.os;
         document.image = ImageRecord {
             name: request.name.clone(),
