@@ -100,6 +100,14 @@ pub enum Error {
         /// What was tried, each with the reason it failed.
         tried: Vec<String>,
     },
+    /// A local daemon, or its program, did not do what it was asked for.
+    #[error("{what}: {why}")]
+    Daemon {
+        /// Which daemon, and what was being done with what.
+        what: String,
+        /// What it said, or what was wrong with what it said; printable.
+        why: String,
+    },
     /// The user's policy does not let it be used.
     #[error("{why}")]
     Refused {

@@ -203,6 +203,7 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
             side,
             hint("copa doctor shows which local daemons can be reached; --push and --oci-dir need none"),
         ),
+        E::Daemon { .. } => (side, None),
         E::NoTag { .. } => (Kind::Usage, hint("give the patched image a tag with --tag")),
         E::Io { source, .. } => (side, io(source)),
         E::Cancelled => (Kind::Interrupted, None),
