@@ -1,7 +1,7 @@
 //! `oci-layout` and `index.json`: read strictly, edited without touching entries of other names.
 
 use super::dir::LayoutDir;
-use crate::Error;
+use crate::{Error, Named};
 use oci::{Descriptor, Document, Index, limits::MANIFEST_BYTES_MAX, media_type};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,12 +15,17 @@ const MARKER_BYTES_MAX: u64 = 4 << 10;
 /// Checks `oci-layout`; whether it is there at all.
 pub(crate) fn check_marker(dir: &LayoutDir) -> Result<bool, Error> {
     let Some(bytes) = dir.read("oci-layout", MARKER_BYTES_MAX)? else { return Ok(false) };
+    check_version(&bytes).map(|()| true).map_err(|why| dir.wrong(why))
+}
+
+/// Checks the content of `oci-layout`; else what is wrong with it.
+pub(crate) fn check_version(marker: &[u8]) -> Result<(), String> {
     let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|e| dir.wrong(format!("oci-layout is not valid: {e}")))?;
+        serde_json::from_slice(marker).map_err(|e| format!("oci-layout is not valid: {e}"))?;
     match value.get("imageLayoutVersion").and_then(|v| v.as_str()) {
-        Some(LAYOUT_VERSION) => Ok(true),
-        Some(other) => Err(dir.wrong(format!("layout version {} is not supported", other.escape_default()))),
-        None => Err(dir.wrong("oci-layout names no version")),
+        Some(LAYOUT_VERSION) => Ok(()),
+        Some(other) => Err(format!("layout version {} is not supported", other.escape_default())),
+        None => Err("oci-layout names no version".into()),
     }
 }
 
@@ -32,11 +37,18 @@ pub(crate) fn write_marker(dir: &Arc<LayoutDir>) -> Result<(), Error> {
 /// Reads `index.json`, with its bytes; `None` where there is none.
 pub(crate) fn read(dir: &LayoutDir) -> Result<Option<(Index, Vec<u8>)>, Error> {
     let Some(bytes) = dir.read("index.json", MANIFEST_BYTES_MAX)? else { return Ok(None) };
-    let parsed = Document::parse(&bytes, None);
-    let item = || format!("{}/index.json", dir.shown());
+    parse(&bytes, &dir.shown()).map(|index| Some((index, bytes)))
+}
+
+/// Reads the content of the `index.json` of a place.
+pub(crate) fn parse(bytes: &[u8], place: &str) -> Result<Index, Error> {
+    let parsed = Document::parse(bytes, None);
+    let item = || format!("{place}/index.json");
     match parsed.map_err(|source| Error::Image { item: item(), source })? {
-        (Document::Index(index), _) => Ok(Some((index, bytes))),
-        (Document::Manifest(_), _) => Err(dir.wrong("index.json is a manifest, not an index")),
+        (Document::Index(index), _) => Ok(index),
+        (Document::Manifest(_), _) => {
+            Err(Error::Layout { dir: place.to_owned(), why: "index.json is a manifest, not an index".into() })
+        }
     }
 }
 
@@ -64,8 +76,8 @@ pub(crate) fn name(entry: &Descriptor) -> Option<&str> {
 }
 
 /// The entries that a name leads to. Without a name: the only entry, or all of them where none has a name (the
-/// platforms of one image).
-pub(crate) fn entries(dir: &LayoutDir, index: &Index, tag: Option<&str>) -> Result<Vec<Descriptor>, Error> {
+/// platforms of one image). `place` is the layout's address.
+pub(crate) fn entries(place: &str, index: &Index, tag: Option<&str>) -> Result<Vec<Descriptor>, Error> {
     let all = &index.manifests;
     let named: Vec<&Descriptor> = match tag {
         Some(tag) => all.iter().filter(|e| name(e) == Some(tag)).collect(),
@@ -77,8 +89,8 @@ pub(crate) fn entries(dir: &LayoutDir, index: &Index, tag: Option<&str>) -> Resu
             all.iter().filter_map(name).map(|n| n.escape_default().to_string()).collect();
         there.dedup();
         let item = match tag {
-            Some(tag) => format!("oci:{}:{tag}", dir.shown()),
-            None => format!("an image without name in oci:{}", dir.shown()),
+            Some(tag) => format!("{place}:{tag}"),
+            None => format!("an image without name in {place}"),
         };
         return Err(Error::NotFound { item, there });
     }
@@ -90,6 +102,18 @@ pub(crate) fn set(index: &mut Index, mut entry: Descriptor, tag: Option<&str>) {
     entry.annotations = tag.map(|tag| BTreeMap::from([(REF_NAME.to_owned(), tag.to_owned())]));
     index.manifests.retain(|e| name(e) != tag);
     index.manifests.push(entry);
+}
+
+/// The entries of one name (the platforms of one image) as an index of their own; all that there are: the layout's index itself.
+pub(crate) fn among(reference: String, layout_index: &[u8], found: Vec<Descriptor>) -> Result<Named, Error> {
+    let named = Named::new(reference, layout_index.to_vec(), None)?;
+    let Document::Index(index) = &named.document else { return Ok(named) };
+    if index.manifests.len() == found.len() {
+        return Ok(named);
+    }
+    let index = Index { manifests: found, ..empty() };
+    let bytes = serde_json::to_vec(&index).expect("an index that was read can be written");
+    Named::new(named.reference, bytes, None)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! symbolic link followed.
 
 mod dir;
-mod index_file;
-mod read;
+pub(crate) mod index_file;
+pub(crate) mod read;
 mod write;
 
 pub use read::LayoutSource;

@@ -2,12 +2,12 @@
 
 use super::{
     dir::LayoutDir,
-    index_file::{check_marker, empty, entries, read},
+    index_file::{among, check_marker, entries, read},
 };
 use crate::{Error, Named, Source};
 use async_trait::async_trait;
 use oci::{
-    Descriptor, Digest, Document, Index, Reference,
+    Descriptor, Digest, Reference,
     limits::{CONFIG_BYTES_MAX, MANIFEST_BYTES_MAX},
 };
 use std::{fs::File, io::Read, path::PathBuf};
@@ -64,7 +64,7 @@ pub(super) fn open_layout(path: &std::path::Path) -> Result<LayoutDir, Error> {
 }
 
 /// Runs work on files off the threads that drive the network.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     // The runtime drops blocking work only when it ends itself.
@@ -89,8 +89,9 @@ impl Source for LayoutSource {
         let (path, tag) = (self.dir.clone(), self.tag.clone());
         let (found, index): (Vec<Descriptor>, Vec<u8>) = blocking(move || {
             let dir = open_layout(&path)?;
+            let place = format!("oci:{}", dir.shown());
             let (index, bytes) = read(&dir)?.ok_or_else(|| dir.wrong("it has no index.json"))?;
-            Ok((entries(&dir, &index, tag.as_deref())?, bytes))
+            Ok((entries(&place, &index, tag.as_deref())?, bytes))
         })
         .await?;
         let [entry] = found.as_slice() else {
@@ -118,16 +119,4 @@ impl Source for LayoutSource {
     fn name(&self) -> String {
         crate::Address::OciLayout { dir: self.dir.clone(), tag: self.tag.clone() }.to_string()
     }
-}
-
-/// The entries of one name (the platforms of one image) as an index of their own; all that there are: the layout's index itself.
-fn among(reference: String, layout_index: &[u8], found: Vec<Descriptor>) -> Result<Named, Error> {
-    let named = Named::new(reference, layout_index.to_vec(), None)?;
-    let Document::Index(index) = &named.document else { return Ok(named) };
-    if index.manifests.len() == found.len() {
-        return Ok(named);
-    }
-    let index = Index { manifests: found, ..empty() };
-    let bytes = serde_json::to_vec(&index).expect("an index that was read can be written");
-    Named::new(named.reference, bytes, None)
 }

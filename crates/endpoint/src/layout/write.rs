@@ -193,7 +193,7 @@ impl Destination for LayoutDestination {
         blocking(move || {
             let Some(dir) = LayoutDir::open(&path)? else { return Ok(None) };
             let Some((index, _)) = read(&dir)? else { return Ok(None) };
-            match entries(&dir, &index, tag.as_deref()) {
+            match entries(&format!("oci:{}", dir.shown()), &index, tag.as_deref()) {
                 Ok(found) => Ok(found.first().map(|e| e.digest.clone())),
                 Err(Error::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error),
