@@ -3,7 +3,8 @@
 use crate::{
     errors, evidence, fetches,
     held::Held,
-    lower, memory,
+    lower,
+    memory::Share,
     opened::{Stack, topmost_first},
     owned,
     steps::{Broken, Steps},
@@ -50,9 +51,9 @@ impl Attempt {
     /// Runs in memory where that is large enough, otherwise on the disk.
     pub(crate) fn run(&self) -> Result<Run, Error> {
         let options = &self.stack.options;
-        if let Some(bytes) = memory::bound(options.memory_bytes_max) {
-            match Upper::in_memory(bytes) {
-                Ok(upper) => match self.on(upper, self.work()?)? {
+        if let Some(share) = Share::take(options.memory_bytes_max) {
+            match Upper::in_memory(share.bytes()) {
+                Ok(upper) => match self.on(upper, Room { work: self.work()?, share: Some(share) })? {
                     Some(run) => return Ok(run),
                     None => tracing::info!("the changes do not fit into memory; once more on the disk"),
                 },
@@ -63,7 +64,7 @@ impl Attempt {
         let folder = work.fd().try_clone_to_owned().map_err(|e| errors::io("opening a work folder", e))?;
         let upper = Upper::in_folder(folder).map_err(errors::of_setup)?;
         let full = || format!("no room left on the disk of {}", options.store.dir().display());
-        self.on(upper, work)?.ok_or_else(|| Error::Limit(full()))
+        self.on(upper, Room { work, share: None })?.ok_or_else(|| Error::Limit(full()))
     }
 
     fn work(&self) -> Result<TempDir, Error> {
@@ -71,7 +72,7 @@ impl Attempt {
     }
 
     /// The run on this upper; `None` where it was too small.
-    fn on(&self, upper: Upper, work: TempDir) -> Result<Option<Run>, Error> {
+    fn on(&self, upper: Upper, room: Room) -> Result<Option<Run>, Error> {
         let record = match lower::start(&self.stack, &upper, &|| self.context.cancel.is_cancelled()) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
                 return Ok(None);
@@ -79,7 +80,7 @@ impl Attempt {
             started => started?,
         };
         let begun = seconds();
-        let outcome = self.in_sandbox(&upper, &work, record)?;
+        let outcome = self.in_sandbox(&upper, &room.work, record)?;
         let window = (begun, seconds());
         lower::restore(&upper, &outcome.made).map_err(errors::of_work)?;
         // A step that may fail tells nothing of its image where it failed for want of room.
@@ -99,7 +100,7 @@ impl Attempt {
                 };
                 let top = upper.changes().map_err(errors::of_work)?;
                 let top = Arc::new(LayerDir::new(top, outcome.record, self.stack.options.store.flavor()));
-                self.read_back(top, Kept { stack: self.stack.clone(), _work: work }, left).map(Some)
+                self.read_back(top, Kept { stack: self.stack.clone(), _room: room }, left).map(Some)
             }
         }
     }
@@ -200,7 +201,16 @@ impl Attempt {
 /// What must stay while the result of a run is read: the layers in the store, the folder of an upper on the disk.
 struct Kept {
     stack: Arc<Stack>,
-    _work: TempDir,
+    _room: Room,
+}
+
+/// Where a run has its changes.
+struct Room {
+    /// A folder on the disk.
+    work: TempDir,
+    /// What of the memory it may fill, where changes are in memory.
+    #[expect(dead_code, reason = "it is given back with the rest")]
+    share: Option<Share>,
 }
 
 /// What a run that came to its end leaves beside its changes.

@@ -4,7 +4,7 @@ use super::{Rung, RungState, place::Place};
 use crate::{
     failure::{Doing as _, Failure},
     host::{self, Mode},
-    memory,
+    memory::Share,
     seccomp::{Filter, Owners, assemble},
     supervise::Stop,
     sys::{self, Fork},
@@ -112,9 +112,9 @@ fn cache(folder: &Path) -> Rung {
 
 fn changes_in_memory() -> Result<String, Failure> {
     let too_little = || std::io::Error::other("too little memory is free");
-    let bytes = memory::bound(None).ok_or_else(too_little).doing("keeping changes in memory")?;
-    Upper::in_memory(bytes)?;
-    Ok(format!("up to {} MiB", bytes >> 20))
+    let share = Share::take(None).ok_or_else(too_little).doing("keeping changes in memory")?;
+    Upper::in_memory(share.bytes())?;
+    Ok(format!("up to {} MiB", share.bytes() >> 20))
 }
 
 fn listening() -> Result<(), Failure> {
