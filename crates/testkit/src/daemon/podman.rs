@@ -1,6 +1,6 @@
 //! A real podman with a store of its own, as root or as a user. It is no daemon: every command works on the store by itself.
 
-use super::{mounts, place};
+use super::{leftovers, place};
 use crate::bundle::{self, PODMAN, RUNTIME};
 use crate::command::{Argv, argv};
 use crate::{Error, image::Layout, probe};
@@ -39,7 +39,8 @@ impl Podman {
         probe::first_reason([Podman::probe(), probe::subordinate_ids(user)])?;
         let (user, folder) = (User::named(user).map_err(|error| error.to_string())?, PODMAN.folder());
         let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(&folder);
-        let seen = user.run("ls").arg(there).stdout();
+        let [setpriv, ids @ ..] = user.prefix();
+        let seen = argv(&setpriv, ids).arg("ls").arg(there).stdout();
         seen.map(drop).map_err(|error| format!("the user cannot read podman: {error}"))
     }
 
@@ -103,7 +104,10 @@ impl Podman {
     pub fn podman(&self, arguments: &[&str]) -> Argv {
         let podman = self.programs().join("podman");
         let run = match &self.user {
-            Some(user) => user.run(&podman.to_string_lossy()),
+            Some(user) => {
+                let [setpriv, ids @ ..] = user.prefix();
+                argv(&setpriv, ids).arg(podman)
+            }
             None => argv(&podman.to_string_lossy(), [""; 0]),
         };
         let run = arguments.iter().fold(run.folder(self.folder.path()), Argv::arg);
@@ -130,15 +134,14 @@ impl Podman {
         let (conmon, runtime) = (programs.join("conmon"), runtime.display());
         let (programs, conmon) = (programs.display(), conmon.display());
         let below = |name: &str| self.at(name).to_string_lossy().into_owned();
-        let (tmp, state, volumes) = (below("tmp"), below("state"), below("volumes"));
+        let (tmp, networks) = (below("tmp"), below("networks"));
         format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
              [engine]\nruntime = \"runc\"\nconmon_path = [\"{conmon}\"]\nhelper_binaries_dir = [\"{programs}\"]\n\
              cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
-             tmp_dir = \"{tmp}\"\nstatic_dir = \"{state}\"\nvolume_path = \"{volumes}\"\n\
+             tmp_dir = \"{tmp}\"\n\
              [engine.runtimes]\nrunc = [\"{runtime}\"]\n\
-             [network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = \"{}\"\n",
-            below("networks")
+             [network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = \"{networks}\"\n"
         )
     }
 
@@ -161,7 +164,8 @@ impl Drop for Podman {
             // It ends the process that keeps the namespaces of a user.
             let _ = self.podman(&["system", "migrate"]).stdout();
         }
-        mounts::undo_below(self.folder.path());
+        leftovers::await_ends(self.folder.path());
+        leftovers::undo_mounts(self.folder.path());
     }
 }
 
@@ -171,8 +175,9 @@ impl User {
         Ok(User { uid: number("-u")?, gid: number("-g")? })
     }
 
-    fn run(&self, program: &str) -> Argv {
-        let ids = [format!("--reuid={}", self.uid), format!("--regid={}", self.gid)];
-        argv("setpriv", ids).arg("--init-groups").arg("--").arg(program)
+    /// The command line before one that runs as this user.
+    fn prefix(&self) -> [String; 5] {
+        let (user, group) = (format!("--reuid={}", self.uid), format!("--regid={}", self.gid));
+        ["setpriv".to_owned(), user, group, "--init-groups".to_owned(), "--".to_owned()]
     }
 }
