@@ -90,6 +90,38 @@ async fn repetitions_and_pauses_are_bounded() {
 }
 
 #[tokio::test]
+async fn servers_are_left_alone_as_long_as_they_ask_within_bounds() {
+    const NOW: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+    let asking = |value: &str, date: &str| {
+        Fault::Answer(Answer::status(429).header("Retry-After", value).header("Date", date))
+    };
+    for (fault, pause) in [
+        (asking("Wed, 21 Oct 2015 07:29:00 GMT", NOW), 300),
+        (asking("60", NOW), 300),
+        (asking("Wed, 21 Oct 2015 07:27:00 GMT", NOW), 0),
+        (asking("0", NOW), 0),
+        (asking("soon", NOW), 0),
+    ] {
+        let (server, path) = server();
+        server.fault("GET", &path, [fault.clone()]);
+        let before = Instant::now();
+        assert_eq!(fetch(&server, &path).await.unwrap(), BLOB);
+        let waited = before.elapsed();
+        let whole = Duration::from_millis(pause);
+        assert!(waited >= whole && waited < whole + Duration::from_secs(2), "{fault:?} {waited:?}");
+    }
+    // A server that asks for more time than there is at all is not waited for.
+    let (server, path) = server();
+    server.fault_always("GET", &path, asking("60", NOW));
+    let hasty = Client::new(ClientOptions { retry_for: Duration::from_millis(200), ..options() }).unwrap();
+    let before = Instant::now();
+    let error = hasty.fetch(get(&server, &path)).await.unwrap_err();
+    assert_eq!((error.status(), error.retry_after()), (Some(429), Some(Duration::from_secs(60))));
+    assert!(before.elapsed() < Duration::from_millis(250));
+    assert_eq!(server.count("GET", &path), 1);
+}
+
+#[tokio::test]
 async fn redirects_are_followed_up_to_ten() {
     for (hops, good) in [(10, true), (11, false)] {
         let (server, path) = server();
@@ -187,6 +219,10 @@ async fn download(server: &FaultRegistry, path: &str) -> Result<Vec<u8>, String>
     Ok(bytes)
 }
 
+fn range(text: &str) -> Fault {
+    Fault::Header("Content-Range", text.to_owned())
+}
+
 #[tokio::test]
 async fn broken_downloads_are_resumed() {
     for (faults, requests) in [
@@ -196,6 +232,12 @@ async fn broken_downloads_are_resumed() {
         (vec![Fault::CutBody(10), Fault::IgnoreRange], 2),
         (vec![Fault::CutBody(10), Fault::status(503), Fault::IgnoreRange], 3),
         (vec![Fault::CutBody(20), Fault::Reset], 3),
+        // What makes no sense of a range is asked for the whole, once.
+        (vec![Fault::CutBody(10), Fault::status(416)], 3),
+        (vec![Fault::CutBody(10), range("bytes 11-42/43")], 3),
+        (vec![Fault::CutBody(10), range("bytes 10-43/44")], 3),
+        (vec![Fault::CutBody(10), Fault::Without("Content-Range")], 3),
+        (vec![Fault::CutBody(10), Fault::status(416), Fault::CutBody(20)], 4),
     ] {
         let (server, path) = server();
         let shown = format!("{faults:?}");
@@ -211,12 +253,11 @@ async fn broken_downloads_are_resumed() {
 
 #[tokio::test]
 async fn downloads_that_lie_are_errors() {
-    let range = |text: &str| Fault::Header("Content-Range", text.to_owned());
     for (faults, told) in [
-        (vec![Fault::CutBody(10), range("bytes 11-42/43")], "range"),
-        (vec![Fault::CutBody(10), range("bytes 10-43/44")], "range"),
-        (vec![Fault::CutBody(10), Fault::Without("Content-Range")], "range"),
-        (vec![Fault::CutBody(10), Fault::status(416)], "416"),
+        (vec![Fault::CutBody(10), Fault::status(416), Fault::status(416)], "416"),
+        (vec![Fault::CutBody(10), Fault::status(416), Fault::Body(b"short".to_vec())], "declares 5 bytes"),
+        (vec![Fault::CutBody(10), Fault::status(416), Fault::CutBody(20), Fault::status(416)], "416"),
+        (vec![Fault::CutBody(10), range("bytes 0-1/2"), Fault::CutBody(20), range("bytes 0-1/2")], "range"),
         (vec![Fault::status(404)], "404"),
         (vec![Fault::Body(b"short".to_vec())], "declares 5 bytes"),
         (vec![Fault::Body(vec![0; 100])], "declares 100 bytes"),

@@ -56,6 +56,8 @@ pub enum Error {
         status: u16,
         /// The beginning of what it said, printable.
         body: String,
+        /// How long it wants to be left alone, where it says so.
+        retry_after: Option<Duration>,
     },
     /// Nothing came for too long.
     #[error("{url} sent nothing for {} s", .limit.as_secs_f32())]
@@ -162,6 +164,14 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Error::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// How long the server wants to be left alone, where it says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

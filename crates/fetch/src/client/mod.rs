@@ -4,6 +4,7 @@ mod address;
 mod error;
 mod host_tls;
 mod options;
+mod parts;
 mod redirect;
 mod request;
 mod response;
@@ -18,7 +19,8 @@ pub(crate) use address::METADATA;
 pub use address::{Reach, is_in_private_network, is_link_local, is_loopback_host, is_private};
 pub use error::Error;
 pub use host_tls::{HostTls, Identity};
-pub use options::{ClientOptions, ProxySettings};
+pub use options::{ClientOptions, PartSettings, ProxySettings};
+pub use parts::{InParts, PartOpener, first_part, in_parts};
 pub use request::{Body, BodyReader, Request};
 pub use reqwest::{
     Method, StatusCode, Url,
@@ -26,5 +28,6 @@ pub use reqwest::{
 };
 pub use response::Response;
 pub use resume::{Opener, resumable};
+pub use retry::Pauses;
 pub use send::Client;
 pub use shown::{Secret, error_text, printable, same_origin, shown};

@@ -25,6 +25,30 @@ pub struct ClientOptions {
     pub backoff: Duration,
     /// Longest pause, also where the server asks for more.
     pub pause_max: Duration,
+    /// How long after the first failure the last repetition may begin.
+    pub retry_for: Duration,
+    /// How large downloads are split, where the server can.
+    pub parts: PartSettings,
+}
+
+/// How a large download is split into parts that come at once. It holds up to `at_once` parts in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartSettings {
+    /// From this size on, in bytes.
+    pub from: u64,
+    /// Size of a part, in bytes.
+    pub size: u64,
+    /// Parts of one download at once; 1 splits nothing.
+    pub at_once: usize,
+    /// Parts of all downloads of a client that may be read ahead, beyond the one that each download needs next.
+    pub ahead: usize,
+}
+
+impl Default for PartSettings {
+    fn default() -> Self {
+        // Four connections fill most lines; 4 MiB keeps all of them together below 100 MiB with several layers at once.
+        PartSettings { from: 32 << 20, size: 4 << 20, at_once: 4, ahead: 8 }
+    }
 }
 
 /// Proxies, each as the usual environment variable writes it. Loopback is never proxied.
@@ -64,6 +88,8 @@ impl Default for ClientOptions {
             retries: 4,
             backoff: Duration::from_millis(400),
             pause_max: Duration::from_secs(60),
+            retry_for: Duration::from_secs(300),
+            parts: PartSettings::default(),
         }
     }
 }

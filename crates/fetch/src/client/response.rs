@@ -67,7 +67,7 @@ impl Response {
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        retry_after(self.header(&header::RETRY_AFTER))
+        retry_after(self.header(&header::RETRY_AFTER), self.header(&header::DATE))
     }
 
     /// The answer if its status is one of success; else an error with what the server said.
@@ -77,7 +77,7 @@ impl Response {
 
     /// The answer as an error, with the beginning of its body.
     pub async fn into_error(mut self) -> Error {
-        let (url, status) = (shown(&self.url), self.status().as_u16());
+        let (url, status, retry_after) = (shown(&self.url), self.status().as_u16(), self.retry_after());
         let mut body = Vec::new();
         // What the server says is only for the message: where it cannot be read, there is less to show.
         while let Ok(Some(chunk)) = self.chunk().await {
@@ -88,7 +88,8 @@ impl Response {
         }
         body.truncate(ERROR_BODY_BYTES_MAX as usize);
         let text = String::from_utf8_lossy(&body);
-        Error::Status { url, status, body: printable(text.trim(), ERROR_BODY_BYTES_MAX as usize) }
+        let body = printable(text.trim(), ERROR_BODY_BYTES_MAX as usize);
+        Error::Status { url, status, body, retry_after }
     }
 
     /// The next bytes of the body, or `None` at its end.

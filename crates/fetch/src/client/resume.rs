@@ -28,9 +28,7 @@ pub fn resumable(
     size: u64,
     options: &ClientOptions,
 ) -> impl AsyncRead + Send + Unpin + 'static {
-    let pauses = Pauses::new(options);
-    let download =
-        Download { open, size, at: 0, skip: 0, body: None, pauses, since: 0, options: options.clone() };
+    let download = Download::new(open, size, options);
     let stream = try_unfold(download, |mut download| async move {
         let next = download.next().await?;
         Ok::<_, io::Error>(next.map(|bytes| (bytes, download)))
@@ -38,8 +36,10 @@ pub fn resumable(
     StreamReader::new(Box::pin(stream))
 }
 
-struct Download {
+pub(super) struct Download {
     open: Opener,
+    /// The answer to the first request, where it was sent already.
+    first: Option<Response>,
     size: u64,
     /// Bytes given out.
     at: u64,
@@ -49,11 +49,31 @@ struct Download {
     pauses: Pauses,
     /// Bytes since the last trouble.
     since: u64,
+    /// Whether a part was answered so badly that the whole was asked for again. Not twice.
+    restarted: bool,
     options: ClientOptions,
 }
 
 impl Download {
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub(super) fn new(open: Opener, size: u64, options: &ClientOptions) -> Self {
+        let (pauses, options) = (Pauses::new(options), options.clone());
+        let (first, body, restarted) = (None, None, false);
+        Download { open, first, size, at: 0, skip: 0, body, pauses, since: 0, restarted, options }
+    }
+
+    /// With the answer to the request for the whole, which was sent already.
+    pub(super) fn with_first(mut self, response: Response) -> Self {
+        self.first = Some(response);
+        self
+    }
+
+    /// The rest of a download, of which so many bytes were given out already.
+    pub(super) fn from(mut self, at: u64) -> Self {
+        self.at = at;
+        self
+    }
+
+    pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let body = match &mut self.body {
                 Some(body) => body,
@@ -107,7 +127,16 @@ impl Download {
     }
 
     async fn reopen(&mut self) -> io::Result<&mut Response> {
-        let response = (self.open)(self.at).await?;
+        let mut response = match self.first.take() {
+            Some(first) => first,
+            None => (self.open)(self.at).await?,
+        };
+        if self.at > 0 && !self.restarted && !is_rest_or_whole(&response, self.at, self.size) {
+            // A server that makes nothing sensible of a range may still be able to give the whole.
+            self.restarted = true;
+            tracing::debug!(status = response.status().as_u16(), at = self.at, "download is begun anew");
+            response = (self.open)(0).await?;
+        }
         let expected = match response.status() {
             StatusCode::OK => {
                 self.skip = self.at;
@@ -120,25 +149,47 @@ impl Download {
             }
             _ => return Err(io::Error::other(response.into_error().await)),
         };
-        if let Some(declared) = response.declared_length().filter(|d| *d != expected) {
-            let url = shown(response.url());
-            return Err(io::Error::other(Error::Length { url, declared, expected }));
-        }
+        check_length(&response, expected)?;
         Ok(self.body.insert(response))
+    }
+}
+
+fn is_rest_or_whole(response: &Response, at: u64, size: u64) -> bool {
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT => is_part(content_range(response), at, size.saturating_sub(1), size),
+        StatusCode::RANGE_NOT_SATISFIABLE => false,
+        // A whole, or an answer about something else than the range.
+        _ => true,
+    }
+}
+
+/// Whether the declared length, where there is one, is the expected one.
+pub(super) fn check_length(response: &Response, expected: u64) -> io::Result<()> {
+    match response.declared_length().filter(|declared| *declared != expected) {
+        None => Ok(()),
+        Some(declared) => {
+            let url = shown(response.url());
+            Err(io::Error::other(Error::Length { url, declared, expected }))
+        }
     }
 }
 
 /// Whether a part is the rest that was asked for: `bytes AT-LAST/SIZE`, the size possibly `*`.
 fn check_range(response: &Response, at: u64, size: u64) -> io::Result<()> {
-    let text = response.header(&header::CONTENT_RANGE).unwrap_or("");
-    if is_rest(text, at, size) {
+    let text = content_range(response);
+    if is_part(text, at, size.saturating_sub(1), size) {
         return Ok(());
     }
     let got = printable(text, RANGE_CHARS_SHOWN);
     Err(io::Error::other(Error::Range { url: shown(response.url()), got, at }))
 }
 
-fn is_rest(text: &str, at: u64, size: u64) -> bool {
+pub(super) fn content_range(response: &Response) -> &str {
+    response.header(&header::CONTENT_RANGE).unwrap_or("")
+}
+
+/// Whether a `Content-Range` says: these bytes (the last one included) of a whole of this size, the size possibly `*`.
+pub(super) fn is_part(text: &str, first: u64, last: u64, size: u64) -> bool {
     let parse = || {
         let (span, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = span.split_once('-')?;
@@ -146,7 +197,7 @@ fn is_rest(text: &str, at: u64, size: u64) -> bool {
         let whole = if whole == "*" { Some(size) } else { number(whole) };
         Some((number(first)?, number(last)?, whole?))
     };
-    parse() == size.checked_sub(1).map(|last| (at, last, size))
+    size > 0 && parse() == Some((first, last, size))
 }
 
 #[cfg(test)]
@@ -154,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_very_rest_is_taken() {
+    fn only_the_very_part_is_taken() {
         for (text, good) in [
             ("bytes 10-99/100", true),
             ("bytes 10-99/*", true),
@@ -167,7 +218,7 @@ mod tests {
             ("bytes */100", false),
             ("", false),
         ] {
-            assert_eq!(is_rest(text, 10, 100), good, "{text}");
+            assert_eq!(is_part(text, 10, 99, 100), good, "{text}");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{io::AsyncReadExt, time::Instant};
+use tokio::{io::AsyncReadExt, sync::Semaphore, time::Instant};
 
 /// Longest wait for an answer once the whole body is sent: a registry may hash gigabytes first.
 const ANSWER_AFTER_BODY_MAX: Duration = Duration::from_secs(300);
@@ -29,6 +29,8 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     options: ClientOptions,
+    /// Parts of large downloads that may be read ahead.
+    ahead: Arc<Semaphore>,
     transports: Transports,
     /// A host with needs of its own, as its https origin.
     host: Option<(Url, Transports)>,
@@ -44,7 +46,8 @@ impl Client {
     /// A client with these settings.
     pub fn new(options: ClientOptions) -> Result<Self, Error> {
         let transports = Transports::new(&options, &tls::config(options.ca_pem.as_deref())?)?;
-        Ok(Client(Arc::new(Inner { options, transports, host: None })))
+        let ahead = Arc::new(Semaphore::new(options.parts.ahead.min(Semaphore::MAX_PERMITS)));
+        Ok(Client(Arc::new(Inner { options, ahead, transports, host: None })))
     }
 
     /// This client, to speak to a host (with port, where it is not 443) that needs something of its own.
@@ -67,12 +70,17 @@ impl Client {
         let name = name.trim_start_matches('[').trim_end_matches(']');
         let config = tls::config_for(options.ca_pem.as_deref(), name, tls)?;
         let own = Transports::new(&options, &config)?;
-        Ok(Client(Arc::new(Inner { options, transports, host: Some((origin, own)) })))
+        let ahead = self.0.ahead.clone();
+        Ok(Client(Arc::new(Inner { options, ahead, transports, host: Some((origin, own)) })))
     }
 
     /// Its settings.
     pub fn options(&self) -> &ClientOptions {
         &self.0.options
+    }
+
+    pub(crate) fn ahead(&self) -> &Arc<Semaphore> {
+        &self.0.ahead
     }
 
     /// Sends a request and gives the last answer, whatever its status. Redirects are followed; what passes by itself is

@@ -6,9 +6,13 @@ use super::{
 };
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
 use rustls_platform_verifier::Verifier;
 use std::sync::Arc;
@@ -23,13 +27,13 @@ pub(crate) fn config(ca_pem: Option<&[u8]>) -> Result<ClientConfig, Error> {
 pub(crate) fn config_for(ca_pem: Option<&[u8]>, host: &str, tls: &HostTls) -> Result<ClientConfig, Error> {
     let extra = ca_pem.map_or(Ok(Vec::new()), |pem| chain(pem).map_err(ca_error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let has_extra = !extra.is_empty();
+    let (has_extra, named) = (!extra.is_empty(), extra.clone());
     let trusted = match Verifier::new_with_extra_roots(extra, provider.clone()) {
         Err(e) if has_extra => return Err(ca_error(Box::new(e))),
         found => found.ok(),
     };
     let unverified = tls.unverified.then(|| host.to_owned());
-    let trust = Trust { trusted, unverified, provider: provider.clone() };
+    let trust = Trust { trusted, named, unverified, provider: provider.clone() };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::Settings { what: "TLS settings", source: Box::new(e) })?
@@ -76,9 +80,32 @@ fn pair(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKey
 struct Trust {
     /// The system's and the user's authorities, where there are any.
     trusted: Option<Verifier>,
+    /// Those that the user named.
+    named: Vec<CertificateDer<'static>>,
     /// The host whose certificate is taken as it is.
     unverified: Option<String>,
     provider: Arc<CryptoProvider>,
+}
+
+impl Trust {
+    /// A server's certificate that vouches for itself, as `openssl req -x509` makes them: good where the user named it.
+    fn verify_named(
+        &self,
+        certificate: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.named.iter().any(|named| named == certificate) {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+/// Whether nothing is wrong but that the certificate is an authority's. webpki looks at its dates before that.
+fn vouches_for_itself(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    other.0.to_string() == "CaUsedAsEndEntity"
 }
 
 impl ServerCertVerifier for Trust {
@@ -93,9 +120,11 @@ impl ServerCertVerifier for Trust {
         if self.unverified.as_deref().is_some_and(|name| name == server_name.to_str()) {
             return Ok(ServerCertVerified::assertion());
         }
-        match &self.trusted {
-            Some(v) => v.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
+        let Some(trusted) = &self.trusted else { return Err(CertificateError::UnknownIssuer.into()) };
+        let verified = trusted.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            Err(error) if vouches_for_itself(&error) => self.verify_named(end_entity, server_name),
+            verified => verified,
         }
     }
 
