@@ -51,11 +51,7 @@ pub(crate) async fn base(client: &Client, host: &str, transport: Transport) -> R
         return Ok(secure);
     }
     match ping(client, &plain).await {
-        Ok(response) => {
-            if !says_tls(response).await {
-                return Ok(plain);
-            }
-        }
+        Ok(response) => return Ok(if says_tls(response).await { secure } else { plain }),
         Err(source @ (HttpError::Connect { .. } | HttpError::OutOfReach { .. })) => {
             return Err(Error::Http { doing: format!("reach registry {host}"), source });
         }

@@ -111,6 +111,11 @@ impl Registry {
         self.folder.path().join("ca.crt")
     }
 
+    /// The certificate that it shows, where it speaks TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
+    }
+
     /// A client certificate that it takes and its key, where it speaks TLS.
     pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
         (self.folder.path().join("client.crt"), self.folder.path().join("client.key"))
