@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 const CREATED: &str = "org.opencontainers.image.created";
 /// When the image was patched (Copa's annotation).
 const PATCHED: &str = "sh.copa.image.patched";
+/// When images of the index were patched (Copa's annotation).
+const INDEX_PATCHED: &str = "sh.copa.patched";
 /// The version of what the image packages (image-spec annotation).
 const VERSION: &str = "org.opencontainers.image.version";
 
@@ -28,12 +30,40 @@ pub(crate) fn annotations(
     annotations.extend(lineage.annotations());
     annotations.insert(CREATED.to_owned(), now.to_owned());
     annotations.insert(PATCHED.to_owned(), now.to_owned());
-    if let (Some(version), Some(tag)) = (annotations.get(VERSION), tag) {
-        let patched =
-            if tag.contains(version.as_str()) { tag.to_owned() } else { format!("{version}-{tag}") };
-        annotations.insert(VERSION.to_owned(), patched);
-    }
+    version(&mut annotations, tag);
     annotations
+}
+
+/// Those of an index with patched images: its own, the time of the patch, the version adjusted where there is one.
+pub(crate) fn index_annotations(
+    own: Option<&BTreeMap<String, String>>,
+    (now, tag): (&str, Option<&str>),
+) -> BTreeMap<String, String> {
+    let mut annotations = own.cloned().unwrap_or_default();
+    annotations.insert(CREATED.to_owned(), now.to_owned());
+    annotations.insert(INDEX_PATCHED.to_owned(), now.to_owned());
+    version(&mut annotations, tag);
+    annotations
+}
+
+/// Those of a patched image's entry in the index: its own; time and version only where it has them.
+pub(crate) fn entry_annotations(
+    own: &BTreeMap<String, String>,
+    (now, tag): (&str, Option<&str>),
+) -> BTreeMap<String, String> {
+    let mut annotations = own.clone();
+    if let Some(created) = annotations.get_mut(CREATED) {
+        now.clone_into(created);
+    }
+    version(&mut annotations, tag);
+    annotations
+}
+
+/// Adjusts the version, where there is one, to the new tag.
+fn version(annotations: &mut BTreeMap<String, String>, tag: Option<&str>) {
+    if let (Some(version), Some(tag)) = (annotations.get_mut(VERSION), tag) {
+        *version = if tag.contains(version.as_str()) { tag.to_owned() } else { format!("{version}-{tag}") };
+    }
 }
 
 /// RFC 3339 in UTC, whole seconds.

@@ -85,6 +85,27 @@ pub enum Error {
         #[source]
         source: endpoint::Error,
     },
+    /// What was asked for cannot be had of the platforms there are.
+    #[error("{what}")]
+    Platforms {
+        /// Why.
+        what: String,
+    },
+    /// A folder of reports does not fit the image's platforms.
+    #[error("{what}")]
+    Reports {
+        /// Which report or platform, and why.
+        what: String,
+    },
+    /// One of several platforms could not be patched; none was delivered.
+    #[error("platform {platform} cannot be patched")]
+    Platform {
+        /// Which.
+        platform: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// Our own disk.
     #[error("{doing}")]
     Io {

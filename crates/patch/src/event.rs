@@ -53,6 +53,13 @@ pub enum Event {
         /// Bytes in all.
         total: u64,
     },
+    /// It happened to one of several platforms that are worked on side by side.
+    Platform {
+        /// Which: `linux/arm64`.
+        platform: std::sync::Arc<str>,
+        /// What.
+        event: Box<Event>,
+    },
     /// The plan is made: one line each.
     Planned(Vec<String>),
     /// Something the user should know; not an error.

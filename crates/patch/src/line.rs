@@ -325,7 +325,8 @@ impl Patcher {
     }
 }
 
-fn answer(
+/// What became of an image, from what is known of it.
+pub(crate) fn answer(
     document: ResultDocument,
     settled: Vec<Settled>,
     (request, subject): (&Request, Subject),

@@ -1,7 +1,8 @@
 //! Values of the line as records of the result document.
 
 use crate::result::{
-    FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument, SCHEMA_VERSION, Status, StepRecord,
+    Counters, FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument, SCHEMA_VERSION, Status,
+    StepRecord,
 };
 use engine::{Fetch, FetchKind, StepResult};
 use plan::{Outcome, Plan, Scope, Settled, Upgrade};
@@ -35,6 +36,9 @@ pub(crate) fn blank(tool_version: &str, engine: &str) -> ResultDocument {
         counters: Default::default(),
         timings_ms: BTreeMap::new(),
         notes: Vec::new(),
+        index: None,
+        platforms: Vec::new(),
+        preserved: Vec::new(),
     }
 }
 
@@ -166,6 +170,20 @@ fn suite(url: &str) -> Option<&str> {
     let name = url.find(FOLDER)? + FOLDER.len();
     let end = url[name..].find('/').map_or(url.len(), |at| name + at);
     Some(&url[..end])
+}
+
+/// Adds up what was counted of several platforms.
+pub(crate) fn add(sum: &mut Counters, one: &Counters) {
+    sum.layers_reencoded += one.layers_reencoded;
+    sum.base_bytes_uploaded += one.base_bytes_uploaded;
+    sum.lower_tree_walks += one.lower_tree_walks;
+    sum.index_fetches += one.index_fetches;
+    sum.bytes_uploaded += one.bytes_uploaded;
+    sum.base_bytes_downloaded += one.base_bytes_downloaded;
+    sum.fsync_in_sandbox = match (sum.fsync_in_sandbox, one.fsync_in_sandbox) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    };
 }
 
 pub(crate) fn ms(duration: Duration) -> u64 {

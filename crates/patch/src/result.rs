@@ -63,6 +63,16 @@ pub struct ResultDocument {
     pub timings_ms: BTreeMap<String, u64>,
     /// What the user was told beside.
     pub notes: Vec<String>,
+    /// The index with the patched images, where the name led to one. What is said above of one image is then said in
+    /// `platforms`, of each; `summary` and `counters` are sums.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<PatchedIndexRecord>,
+    /// Each platform of an index that was worked on, in the order of the index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<ResultDocument>,
+    /// Everything of the index that stays bit for bit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preserved: Vec<PreservedRecord>,
 }
 
 /// How a run ended.
@@ -138,6 +148,34 @@ pub struct PatchedRecord {
     pub layer: LayerRecord,
     /// What it records about its own origin.
     pub lineage: crate::lineage::Lineage,
+}
+
+/// An index with patched images.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchedIndexRecord {
+    /// Where it went.
+    pub reference: String,
+    /// Its digest.
+    pub digest: String,
+    /// Its media type, which is that of the original.
+    pub media_type: String,
+}
+
+/// A manifest of an index that stays as it is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreservedRecord {
+    /// Its digest.
+    pub digest: String,
+    /// `linux/arm64`; absent where it is no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// `image`, `attestation`, or `other`.
+    pub kind: String,
+    /// Why it was not patched; absent where it is no image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// The patch layer.

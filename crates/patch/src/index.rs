@@ -1,0 +1,331 @@
+//! An index with all that it names: read once, and written anew with some of its images in place of others. What is not
+//! replaced stays bit for bit.
+
+use crate::{
+    Referrers,
+    assemble::{entry_annotations, index_annotations},
+};
+use endpoint::{Blob, Content, Error, From, Named, Outgoing, Source};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use oci::{Config, Descriptor, Digest, Document, Image, Index, Platform, limits, media_type};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How deep indexes may be nested, as when one image is chosen.
+const DEPTH_MAX: usize = 3;
+/// Most entries that do not say of what platform they are, and are opened to see.
+const UNNAMED_MAX: usize = 64;
+/// Most bytes of all manifests that are preserved; a manifest has a few kilobytes.
+const PRESERVED_BYTES_MAX: usize = 64 << 20;
+/// Manifests asked for at once.
+const AT_ONCE: usize = 4;
+
+/// What an attestation is about (BuildKit's `attestation-storage.md`).
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+/// Says of an attestation that its image has been patched since.
+pub(crate) const STALE: &str = "sh.copa.stale";
+
+/// Layers that are not to be passed on: registries take manifests without them (image-spec `layer.md`).
+const NOT_DISTRIBUTABLE: [&str; 5] = [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+];
+
+/// One entry of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// As the index has it.
+    pub(crate) entry: Descriptor,
+    /// What it leads to.
+    pub(crate) role: Role,
+}
+
+/// What an entry leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// An image.
+    Image(Platform),
+    /// What is said about another manifest, with that one's digest where it is known.
+    Attestation(Option<Digest>),
+    /// An index of its own.
+    Index(Box<Nested>),
+    /// Something that is no image.
+    Other,
+}
+
+/// An index inside the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Nested {
+    bytes: Vec<u8>,
+    index: Index,
+    members: Vec<Member>,
+}
+
+/// What becomes of the parts.
+pub(crate) struct Changes<'a> {
+    /// Images in place of those of these digests.
+    pub(crate) patched: &'a BTreeMap<Digest, Outgoing>,
+    /// What becomes of attestations about them.
+    pub(crate) referrers: Referrers,
+    /// The time of the patch as annotations have it, and the new tag.
+    pub(crate) words: (&'a str, Option<&'a str>),
+}
+
+/// Reads what a name leads to: all members of an index; none where there is no index.
+pub(crate) async fn members(source: &dyn Source, named: &Named) -> Result<Vec<Member>, Error> {
+    let Document::Index(index) = &named.document else { return Ok(Vec::new()) };
+    Reading { source, item: &named.reference, entries: 0, unnamed: 0 }.members(index, 1).await
+}
+
+/// All members, those of indexes inside the index in place of that index.
+pub(crate) fn flat(members: &[Member]) -> Vec<&Member> {
+    members
+        .iter()
+        .flat_map(|member| match &member.role {
+            Role::Index(nested) => flat(&nested.members),
+            _ => vec![member],
+        })
+        .collect()
+}
+
+struct Reading<'a> {
+    source: &'a dyn Source,
+    item: &'a str,
+    entries: usize,
+    unnamed: usize,
+}
+
+impl Reading<'_> {
+    async fn members(&mut self, index: &Index, depth: usize) -> Result<Vec<Member>, Error> {
+        self.entries += index.manifests.len();
+        let refuse = |what: String| {
+            Err(Error::Image { item: self.item.to_owned(), source: oci::Error::Unsupported(what) })
+        };
+        match (depth, self.entries) {
+            (depth, _) if depth > DEPTH_MAX => {
+                return refuse(format!("indexes nested deeper than {DEPTH_MAX}"));
+            }
+            (_, all) if all > limits::INDEX_ENTRIES_MAX => {
+                return refuse(format!("more than {} entries in all", limits::INDEX_ENTRIES_MAX));
+            }
+            _ => {}
+        }
+        let mut members = Vec::new();
+        for entry in &index.manifests {
+            members.push(Member { entry: entry.clone(), role: self.role(entry, depth).await? });
+        }
+        Ok(members)
+    }
+
+    async fn role(&mut self, entry: &Descriptor, depth: usize) -> Result<Role, Error> {
+        if is_index(&entry.media_type) {
+            let (bytes, content_type) = self.source.manifest(entry).await?;
+            let content_type = content_type.as_deref().or(Some(&entry.media_type));
+            let (document, _) = Document::parse(&bytes, content_type)
+                .map_err(|source| Error::Image { item: self.item.to_owned(), source })?;
+            let Document::Index(index) = document else {
+                let item = format!("{} in {}", entry.digest, self.item);
+                return Err(Error::Corrupt { item, why: "it is no index".to_owned() });
+            };
+            let members = Box::pin(self.members(&index, depth + 1)).await?;
+            return Ok(Role::Index(Box::new(Nested { bytes, index, members })));
+        }
+        let about = annotation(entry, REFERENCE_DIGEST);
+        match (Index::platform(entry), entry.rest.contains_key("platform")) {
+            (Some(platform), _) => Ok(Role::Image(platform)),
+            (None, said) if said || about.is_some() => {
+                Ok(Role::Attestation(about.and_then(|digest| digest.parse().ok())))
+            }
+            (None, _) => self.unnamed(entry).await,
+        }
+    }
+
+    /// What an entry is that does not say so itself.
+    async fn unnamed(&mut self, entry: &Descriptor) -> Result<Role, Error> {
+        self.unnamed += 1;
+        if self.unnamed > UNNAMED_MAX {
+            let source =
+                oci::Error::Unsupported(format!("more than {UNNAMED_MAX} entries without a platform"));
+            return Err(Error::Image { item: self.item.to_owned(), source });
+        }
+        let (bytes, content_type) = self.source.manifest(entry).await?;
+        match Document::parse(&bytes, content_type.as_deref().or(Some(&entry.media_type))) {
+            Ok((Document::Manifest(manifest), _)) => {
+                let config = self.source.config(&manifest.config).await?;
+                Ok(Config::parse(&config).map_or(Role::Other, |c| Role::Image(c.platform())))
+            }
+            // An artifact, or an image of a kind that is not taken: not ours to judge where it stays as it is.
+            _ => Ok(Role::Other),
+        }
+    }
+}
+
+fn is_index(media_type: &str) -> bool {
+    matches!(media_type, media_type::OCI_INDEX | media_type::DOCKER_LIST)
+}
+
+fn annotation<'a>(entry: &'a Descriptor, key: &str) -> Option<&'a str> {
+    entry.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// The index with its patched images, and everything that goes with it.
+pub(crate) async fn content(
+    source: &dyn Source,
+    named: &Named,
+    members: &[Member],
+    changes: &Changes<'_>,
+) -> Result<Content, Error> {
+    let Document::Index(index) = &named.document else {
+        return Err(Error::Corrupt { item: named.reference.clone(), why: "it is no index".to_owned() });
+    };
+    let staying = staying(members, changes);
+    let fetching = stream::iter(staying).map(|member| preserved(source, &named.reference, member));
+    let all: Vec<Outgoing> = fetching.buffer_unordered(AT_ONCE).try_collect().await?;
+    let bytes: usize = all.iter().map(|m| m.bytes.len()).sum();
+    if bytes > PRESERVED_BYTES_MAX {
+        let what = format!("manifests of more than {PRESERVED_BYTES_MAX} bytes in all");
+        return Err(Error::Image { item: named.reference.clone(), source: oci::Error::Unsupported(what) });
+    }
+    let preserved = all.into_iter().map(|m| (m.entry.digest.clone(), m)).collect();
+    let mut writing = Writing { changes, preserved: &preserved, manifests: Vec::new() };
+    let mut new = Index { manifests: writing.entries(members), ..index.clone() };
+    if !media_type::is_docker(&named.descriptor.media_type) {
+        new.annotations = Some(index_annotations(index.annotations.as_ref(), changes.words));
+    }
+    let bytes = written(&new);
+    let descriptor = Descriptor::of(&named.descriptor.media_type, &bytes);
+    Ok(Content::Index { descriptor, bytes, manifests: writing.manifests })
+}
+
+fn written(index: &Index) -> Vec<u8> {
+    serde_json::to_vec(index).expect("an index that was read can be written")
+}
+
+/// What stays as it is and goes along, each digest once.
+pub(crate) fn staying<'a>(members: &'a [Member], changes: &Changes<'_>) -> Vec<&'a Member> {
+    let mut seen = std::collections::BTreeSet::new();
+    let stays = |m: &&Member| !changes.patched.contains_key(&m.entry.digest) && !is_dropped(m, changes);
+    flat(members).into_iter().filter(stays).filter(|m| seen.insert(&m.entry.digest)).collect()
+}
+
+/// Whether it is about the original of an image that was patched.
+fn is_stale(member: &Member, changes: &Changes<'_>) -> bool {
+    matches!(&member.role, Role::Attestation(Some(about)) if changes.patched.contains_key(about))
+}
+
+fn is_dropped(member: &Member, changes: &Changes<'_>) -> bool {
+    changes.referrers == Referrers::Drop && is_stale(member, changes)
+}
+
+/// What the user is told of attestations that do not go along.
+pub(crate) fn dropped_note(members: &[Member], changes: &Changes<'_>) -> Option<String> {
+    let dropped = flat(members).into_iter().filter(|m| is_dropped(m, changes)).count();
+    let what = if dropped == 1 { "1 attestation is" } else { &format!("{dropped} attestations are") };
+    (dropped > 0)
+        .then(|| format!("{what} about images as they were before the patch, and left out of the index"))
+}
+
+/// A manifest that stays, with what it needs.
+async fn preserved(source: &dyn Source, item: &str, member: &Member) -> Result<Outgoing, Error> {
+    let entry = &member.entry;
+    let (bytes, content_type) = source.manifest(entry).await?;
+    let blobs = blobs(&bytes).map_err(|why| Error::Corrupt {
+        item: format!("{} in {item}", entry.digest),
+        why: format!("it cannot be preserved: {why}"),
+    })?;
+    let image = match &member.role {
+        Role::Image(_) => image(source, &bytes, content_type.as_deref().or(Some(&entry.media_type))).await?,
+        _ => None,
+    };
+    Ok(Outgoing { entry: entry.clone(), bytes, blobs, image, patched: false })
+}
+
+/// The image, where it is one that we take; others stay all the same.
+async fn image(source: &dyn Source, bytes: &[u8], kind: Option<&str>) -> Result<Option<Image>, Error> {
+    let Ok((Document::Manifest(manifest), _)) = Document::parse(bytes, kind) else { return Ok(None) };
+    let config = source.config(&manifest.config).await?;
+    Ok(Image::new(bytes.to_vec(), kind, config).ok())
+}
+
+/// The parts of a manifest of whatever kind that lead to blobs.
+#[derive(Deserialize)]
+struct Parts {
+    config: Option<Descriptor>,
+    #[serde(default)]
+    layers: Vec<Descriptor>,
+    #[serde(default)]
+    blobs: Vec<Descriptor>,
+}
+
+/// What a manifest refers to, that may be passed on.
+fn blobs(bytes: &[u8]) -> Result<Vec<Blob>, String> {
+    let parts: Parts = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    let all: Vec<Descriptor> = parts.config.into_iter().chain(parts.layers).chain(parts.blobs).collect();
+    if all.is_empty() {
+        return Err("it refers to nothing".to_owned());
+    }
+    if all.len() > limits::LAYERS_MAX + 1 {
+        return Err(format!("it has more than {} layers", limits::LAYERS_MAX));
+    }
+    if let Some(lie) = all.iter().find(|b| b.size > limits::BLOB_BYTES_MAX) {
+        return Err(format!("{} claims {} bytes", lie.digest, lie.size));
+    }
+    let passed_on = all.into_iter().filter(|b| !NOT_DISTRIBUTABLE.contains(&b.media_type.as_str()));
+    Ok(passed_on.map(|descriptor| Blob { descriptor, from: From::Source }).collect())
+}
+
+/// Writes indexes, gathering all that they name on the way.
+struct Writing<'a> {
+    changes: &'a Changes<'a>,
+    preserved: &'a BTreeMap<Digest, Outgoing>,
+    manifests: Vec<Outgoing>,
+}
+
+impl Writing<'_> {
+    fn entries(&mut self, members: &[Member]) -> Vec<Descriptor> {
+        let mut entries = Vec::new();
+        for member in members.iter().filter(|m| !is_dropped(m, self.changes)) {
+            let outgoing = self.outgoing(member);
+            entries.push(outgoing.entry.clone());
+            self.manifests.push(outgoing);
+        }
+        entries
+    }
+
+    fn outgoing(&mut self, member: &Member) -> Outgoing {
+        let entry = &member.entry;
+        if let Role::Index(nested) = &member.role {
+            let below = self.entries(&nested.members);
+            let bytes = match below == nested.index.manifests {
+                true => nested.bytes.clone(),
+                false => written(&Index { manifests: below, ..nested.index.clone() }),
+            };
+            let entry = if bytes == nested.bytes { entry.clone() } else { moved(entry, &bytes) };
+            return Outgoing { entry, bytes, blobs: Vec::new(), image: None, patched: false };
+        }
+        if let Some(patched) = self.changes.patched.get(&entry.digest) {
+            let annotations =
+                entry.annotations.as_ref().map(|old| entry_annotations(old, self.changes.words));
+            let entry = Descriptor { annotations, ..moved(entry, &patched.bytes) };
+            return Outgoing { entry, ..patched.clone() };
+        }
+        let mut outgoing = self.preserved[&entry.digest].clone();
+        outgoing.entry = entry.clone();
+        if self.changes.referrers == Referrers::Mark && is_stale(member, self.changes) {
+            let annotations = outgoing.entry.annotations.get_or_insert_default();
+            annotations.insert(STALE.to_owned(), "true".to_owned());
+        }
+        outgoing
+    }
+}
+
+/// The entry of a manifest that has other bytes now: what it says of the old bytes themselves is gone.
+fn moved(entry: &Descriptor, bytes: &[u8]) -> Descriptor {
+    let mut entry = Descriptor { digest: Digest::of(bytes), size: bytes.len() as u64, ..entry.clone() };
+    entry.rest.remove("data");
+    entry.rest.remove("urls");
+    entry
+}
