@@ -18,12 +18,12 @@ pub(super) fn blob_path(digest: &Digest) -> String {
 }
 
 /// A reference as a daemon keeps it: whole, with its tag.
-pub(super) fn whole(name: &Reference) -> String {
+pub(crate) fn whole(name: &Reference) -> String {
     format!("{}/{}:{}", name.host(), name.repository(), tag(name))
 }
 
 /// The tag; where none was given the one that is meant.
-pub(super) fn tag(name: &Reference) -> &str {
+pub(crate) fn tag(name: &Reference) -> &str {
     name.tag().unwrap_or("latest")
 }
 
@@ -62,7 +62,7 @@ pub(super) fn by_platform<'a>(
 }
 
 /// `NAME-ARCHITECTURE[-VARIANT]`, as Copa names the images of platforms.
-fn of_platform(name: &Reference, platform: &Platform) -> Result<Reference, ReferenceError> {
+pub(crate) fn of_platform(name: &Reference, platform: &Platform) -> Result<Reference, ReferenceError> {
     let variant = platform.variant.as_ref().map_or(String::new(), |v| format!("-{v}"));
     let system = if platform.os == "linux" { String::new() } else { format!("-{}", platform.os) };
     name.with_tag(&format!("{}{system}-{}{variant}", tag(name), platform.architecture))

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::AsyncWrite;
 
 /// The annotation by which containerd and docker know the whole name of an entry in `index.json`.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// The annotation by which the image specification names an entry in `index.json`.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// `oci-layout`.
