@@ -1,0 +1,122 @@
+//! An image in a docker daemon, to read: from containerd's store piece by piece, from docker's own store as a whole.
+
+use super::{
+    Docker, DockerSettings,
+    api::{Client, ImageStore},
+    read_out::{self, ReadOut},
+};
+use crate::{Error, LocalName, Named, Source, archive::ArchiveSource};
+use async_trait::async_trait;
+use engine::BlobSource;
+use oci::{Descriptor, Digest, Reference};
+use tokio::sync::OnceCell;
+
+/// A name in a docker daemon.
+pub struct DockerSource {
+    docker: Docker,
+    name: LocalName,
+    found: OnceCell<Found>,
+}
+
+/// The image as it was found, by its digest: the name may move meanwhile.
+struct Found {
+    client: Client,
+    id: Digest,
+    content: Content,
+}
+
+enum Content {
+    /// Manifests and configurations are here; each layer is asked for when it is needed.
+    Pieces(Box<ReadOut>),
+    /// All of it was saved.
+    Saved(Box<ArchiveSource>),
+}
+
+impl DockerSource {
+    /// Nothing is asked yet.
+    pub fn new(docker: Docker, name: LocalName) -> Self {
+        DockerSource { docker, name, found: OnceCell::new() }
+    }
+
+    async fn found(&self) -> Result<&Found, Error> {
+        self.found.get_or_try_init(|| self.find()).await
+    }
+
+    async fn find(&self) -> Result<Found, Error> {
+        let client = self.docker.client().await?;
+        let inspected = client.inspect(&self.name.to_string(), false).await?;
+        let absent = || Error::NotFound { item: self.name(), there: Vec::new() };
+        let id = inspected.ok_or_else(absent)?.id;
+        let content = content(&client, &id, &self.docker.settings).await?;
+        Ok(Found { client, id, content })
+    }
+
+    fn absent(&self, what: &str, digest: &Digest) -> Error {
+        Error::NotFound { item: format!("{what} {digest} of {}", self.name()), there: Vec::new() }
+    }
+}
+
+async fn content(client: &Client, id: &Digest, settings: &DockerSettings) -> Result<Content, Error> {
+    if client.store() == ImageStore::Containerd && client.place().shares_loopback() {
+        match read_out::read_out(client, id.as_str()).await {
+            Ok(pieces) => return Ok(Content::Pieces(Box::new(pieces))),
+            // A daemon in a network of its own does not reach us; one that has not all of an index does not push it.
+            Err(error @ Error::Daemon { .. }) => tracing::debug!(%error, "the image is saved as a whole"),
+            Err(error) => return Err(error),
+        }
+    }
+    let nowhere = || client.failed(id.as_str(), "there is no folder for temporary files".to_owned());
+    let folder = settings.temp_dir.clone().ok_or_else(nowhere)?;
+    let saved = client.save(id.as_str()).await?;
+    Ok(Content::Saved(Box::new(ArchiveSource::stream(Box::new(saved), folder))))
+}
+
+#[async_trait]
+impl BlobSource for DockerSource {
+    async fn open(&self, descriptor: &Descriptor) -> Result<engine::BlobStream, engine::Error> {
+        let digest = &descriptor.digest;
+        let found = self.found().await.map_err(|e| engine::Error::Source {
+            item: format!("blob {digest} of {}", self.name()),
+            source: Box::new(e),
+        })?;
+        let pieces = match &found.content {
+            Content::Pieces(pieces) => pieces,
+            Content::Saved(archive) => return archive.open(descriptor).await,
+        };
+        if let Some(bytes) = pieces.configs.get(digest) {
+            return Ok(Box::new(std::io::Cursor::new(bytes.clone())));
+        }
+        Ok(Box::new(read_out::stream(&found.client, found.id.as_str(), digest)))
+    }
+}
+
+#[async_trait]
+impl Source for DockerSource {
+    async fn named(&self) -> Result<Named, Error> {
+        let top = match &self.found().await?.content {
+            Content::Pieces(pieces) => &pieces.top,
+            Content::Saved(archive) => {
+                let named = archive.named().await?;
+                return Ok(Named { reference: self.name(), ..named });
+            }
+        };
+        Named::new(self.name(), top.bytes.to_vec(), Some(&top.content_type))
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
+        let found = match &self.found().await?.content {
+            Content::Pieces(pieces) => pieces.manifests.get(&descriptor.digest),
+            Content::Saved(archive) => return archive.manifest(descriptor).await,
+        };
+        let found = found.ok_or_else(|| self.absent("manifest", &descriptor.digest))?;
+        Ok((found.bytes.to_vec(), Some(found.content_type.clone())))
+    }
+
+    fn reference(&self) -> Option<&Reference> {
+        None
+    }
+
+    fn name(&self) -> String {
+        crate::Address::Docker(self.name.clone()).to_string()
+    }
+}
