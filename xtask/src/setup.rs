@@ -14,8 +14,8 @@ Usage: cargo xtask setup [--check]
 
 As root it installs Debian packages with apt-get; else it says which are missing. What must not be installed for the whole
 machine is unpacked under .testkit in the workspace: docker-registry (whose package would start a service), two versions of docker
-and containerd, podman and crane (some of them of newer Debian releases), and syft (from the Python index). A user copa-test with subordinate ids is made for rootless tests. cargo-deny is built with cargo if it is not
-there. Run again, it only looks.
+and containerd, podman and crane (some of newer Debian releases), and syft (from the Python index). A user copa-test with
+subordinate ids is made for rootless tests. cargo-deny is built with cargo if it is not there. Run again, it only looks.
 
   --check   install nothing; say what is missing
 ";

@@ -1,9 +1,9 @@
 //! Real Debian images with real, fixable vulnerabilities: made by `mmdebstrap` from the release alone, without any update,
 //! then pointed at the updates. Kept under `.testkit`, because making one takes half a minute.
 
-use crate::image::{Image, Layer, Layout};
+use crate::image::{Image, Layer, Layout, native_architecture};
 use crate::tar::{self, Entry, Kind, Reader};
-use crate::{Error, command::argv, image_reader::plain, mirror::Mirror, probe, tree, workspace};
+use crate::{Error, binfmt, command::argv, image_reader::plain, mirror::Mirror, probe, tree, workspace};
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
@@ -50,35 +50,87 @@ impl Suite {
     }
 }
 
+/// Which root is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Root<'a> {
+    /// The release.
+    pub suite: Suite,
+    /// The architecture, in the words of images and dpkg: `amd64`, `arm64`. Where it is not the machine's, its programs are run by an
+    /// emulator while the root is made, which takes some minutes.
+    pub architecture: &'a str,
+    /// What it has beside the smallest set.
+    pub packages: &'a [&'a str],
+}
+
 /// A layout that holds the vulnerable image of `suite` as [`TAG`]; made if it is not there yet.
 pub fn image(suite: Suite) -> Result<Layout, Error> {
-    let directory = workspace::cache().join("layouts").join(format!("debian-{}", suite.name()));
+    image_for(suite, native_architecture())
+}
+
+/// Like [`image`], for an architecture.
+pub fn image_for(suite: Suite, architecture: &str) -> Result<Layout, Error> {
+    let of = Root { suite, architecture, packages: &[] };
+    let directory = workspace::cache().join("layouts").join(format!("debian-{}", of.platform()));
     workspace::once(&directory, |unfinished| {
-        let layers = vec![Layer::File(root(suite, &[])?)];
-        Layout::create(unfinished)?.add(TAG, &Image::new(layers)).map(drop)
+        let image = Image {
+            architecture: architecture.to_owned(),
+            variant: (architecture == "arm64").then(|| "v8".to_owned()),
+            ..Image::new(vec![Layer::File(of.tar()?)])
+        };
+        Layout::create(unfinished)?.add(TAG, &image).map(drop)
     })?;
     Layout::open(&directory)
 }
 
 /// The tar of a vulnerable root of `suite` with `packages` beside the smallest set; made if it is not there yet.
 pub fn root(suite: Suite, packages: &[&str]) -> Result<PathBuf, Error> {
-    let name = [&[suite.name()], packages].concat().join("+");
-    let path = workspace::cache().join("roots").join(format!("{name}.tar"));
-    workspace::once(&path, |unfinished| {
-        let raw = unfinished.with_extension("raw");
-        bootstrap(suite, packages, &raw)?;
-        tidy(&raw, unfinished)?;
-        fs::remove_file(&raw).map_err(Error::io(&raw))
-    })?;
-    Ok(path)
+    Root { suite, architecture: native_architecture(), packages }.tar()
 }
 
-fn bootstrap(suite: Suite, packages: &[&str], tar: &Path) -> Result<(), Error> {
+/// Whether roots of an architecture can be made and run here; a reason to skip where they cannot.
+pub fn needs(architecture: &str) -> Result<(), String> {
+    probe::first_reason([probe::debian_roots(), binfmt::ensure(architecture)])
+}
+
+impl Root<'_> {
+    /// Its tar; made if it is not there yet.
+    pub fn tar(&self) -> Result<PathBuf, Error> {
+        let name = [&[&*self.platform()], self.packages].concat().join("+");
+        let path = workspace::cache().join("roots").join(format!("{name}.tar"));
+        workspace::once(&path, |unfinished| {
+            let raw = unfinished.with_extension("raw");
+            bootstrap(self, &raw)?;
+            tidy(&raw, unfinished)?;
+            fs::remove_file(&raw).map_err(Error::io(&raw))
+        })?;
+        Ok(path)
+    }
+
+    /// What names release and architecture in files; the machine's own goes without saying.
+    fn platform(&self) -> String {
+        let suite = self.suite.name();
+        if self.architecture == native_architecture() {
+            suite.to_owned()
+        } else {
+            format!("{suite}-{}", self.architecture)
+        }
+    }
+}
+
+fn bootstrap(root: &Root<'_>, tar: &Path) -> Result<(), Error> {
+    let Root { suite, architecture, packages } = *root;
     let mirror = Mirror::of_this_machine()?;
     let sources = tempfile::NamedTempFile::new().map_err(Error::io("temporary file"))?;
     fs::write(sources.path(), mirror.sources_list(suite.name())).map_err(Error::io(sources.path()))?;
     let mode = if probe::root().is_ok() { "--mode=root" } else { "--mode=unshare" };
     let make = argv("mmdebstrap", [mode, "--variant=minbase", "--format=tar"]);
+    let make = if architecture == native_architecture() {
+        make
+    } else {
+        // The check wants a program of its own, and an emulator that is opened beforehand need not lie in the root.
+        binfmt::ensure(architecture).map_err(Error::Unavailable)?;
+        make.arg(format!("--architectures={architecture}")).arg("--skip=check/qemu")
+    };
     let make = ["man", "locale", "info"]
         .iter()
         .fold(make, |make, folder| make.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*")));
