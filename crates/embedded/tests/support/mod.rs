@@ -197,8 +197,13 @@ pub struct Bed {
 
 impl Bed {
     pub fn new() -> Bed {
+        Bed::within(&std::env::temp_dir())
+    }
+
+    /// With its store below a certain folder.
+    pub fn within(folder: &Path) -> Bed {
         let mode = enter(&HostOptions::default()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(folder).unwrap();
         let dir = folder.path().join("store");
         let store = Store::open(StoreOptions { dir, flavor: mode.flavor(), size_max: None }).unwrap();
         let options =
