@@ -1,28 +1,28 @@
 //! An image in a registry, to read.
 
-use crate::{Error, Named, Source};
+use crate::{Error, Named, Source, mirrored::Mirrored};
 use async_trait::async_trait;
 use oci::{Descriptor, Reference};
-use registry::{Registry, Verified};
+use registry::Verified;
 use tokio::io::AsyncReadExt;
 
 /// An image in a registry.
 pub struct RegistrySource {
-    registry: Registry,
+    places: Mirrored,
     reference: Reference,
 }
 
 impl RegistrySource {
     /// Nothing is asked yet.
-    pub fn new(registry: Registry, reference: Reference) -> Self {
-        RegistrySource { registry, reference }
+    pub(crate) fn new(places: Mirrored, reference: Reference) -> Self {
+        RegistrySource { places, reference }
     }
 }
 
 #[async_trait]
 impl engine::BlobSource for RegistrySource {
     async fn open(&self, descriptor: &Descriptor) -> Result<engine::BlobStream, engine::Error> {
-        let opened = self.registry.open_blob(self.reference.repository(), descriptor).await;
+        let opened = self.places.open_blob(descriptor).await;
         opened.map_err(|e| engine::Error::Source {
             item: format!("blob {} of {}", descriptor.digest, self.reference),
             source: Box::new(e),
@@ -33,13 +33,13 @@ impl engine::BlobSource for RegistrySource {
 #[async_trait]
 impl Source for RegistrySource {
     async fn named(&self) -> Result<Named, Error> {
-        let fetched = self.registry.manifest(self.reference.repository(), &self.reference.selector()).await?;
+        let fetched = self.places.named().await?;
         Named::new(self.reference.to_string(), fetched.bytes.into(), fetched.content_type.as_deref())
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
         let digest = &descriptor.digest;
-        let fetched = self.registry.manifest(self.reference.repository(), digest.as_str()).await?;
+        let fetched = self.places.manifest(digest.as_str()).await?;
         if fetched.bytes.len() as u64 != descriptor.size {
             let why = format!("it has {} bytes, its index says {}", fetched.bytes.len(), descriptor.size);
             return Err(Error::Corrupt { item: format!("manifest {digest} of {}", self.reference), why });
@@ -48,7 +48,7 @@ impl Source for RegistrySource {
     }
 
     async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
-        let reader = self.registry.open_blob(self.reference.repository(), descriptor).await?;
+        let reader = self.places.open_blob(descriptor).await?;
         // The manifest was refused if it claims a config beyond its limit, so this is bounded.
         let mut bytes = Vec::new();
         let mut verified = Verified::new(reader, &descriptor.digest, descriptor.size);

@@ -1,7 +1,7 @@
 //! Folders of certificates by registry (`certs.d`), as docker and containers-certs.d(5) have them.
 
-use crate::Error;
-use fetch::client::{HostTls, Identity, Secret, printable};
+use crate::{Error, transport::api_host};
+use fetch::client::{Client, HostTls, Identity, Secret, printable};
 use std::{
     fs, io,
     io::Read,
@@ -51,6 +51,12 @@ impl CertificateFolders {
         }
         Ok(HostTls::default())
     }
+}
+
+/// The client for a registry that needs this of TLS.
+pub fn client_for(client: &Client, host: &str, tls: &HostTls) -> Result<Client, Error> {
+    let doing = || format!("use the certificates of {host}");
+    client.for_host(api_host(host), tls).map_err(|source| Error::Http { doing: doing(), source })
 }
 
 fn is_none(error: &io::Error) -> bool {

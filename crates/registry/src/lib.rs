@@ -21,11 +21,11 @@ mod upload;
 mod verified;
 
 pub use blob::BlobReader;
-pub use certs_d::CertificateFolders;
+pub use certs_d::{CertificateFolders, client_for};
 pub use credentials::Credentials;
 pub use docker_config::DockerConfig;
 pub use error::Error;
-pub use fetch::client::{Body, BodyReader, Client, ClientOptions, HostTls, Identity, ProxySettings, Secret};
+pub use fetch::client::{Body, BodyReader, Client, ClientOptions, HostTls, Identity, ProxySettings, Secret, error_text};
 pub use logins::Logins;
 pub use manifest::FetchedManifest;
 pub use registries_conf::{RegistriesConf, ShortNameMode};

@@ -110,6 +110,11 @@ impl RegistriesConf {
         Ok(())
     }
 
+    /// The same where nothing says what short names mean.
+    pub fn without_short_names(self) -> Self {
+        RegistriesConf { search: Vec::new(), aliases: BTreeMap::new(), ..self }
+    }
+
     /// `credential-helpers`: who is asked for credentials, in order.
     pub fn helpers(&self) -> &[String] {
         &self.helpers
