@@ -1,7 +1,7 @@
 //! A source that looks in the cache first, so that blobs kept for the destination are not downloaded twice.
 
 use async_trait::async_trait;
-use endpoint::{Named, Source};
+use endpoint::{Beside, Named, Source};
 use engine::{BlobSource, BlobStream};
 use oci::{Descriptor, Digest, Reference};
 use std::sync::Arc;
@@ -41,6 +41,10 @@ impl Source for StoredFirst {
 
     async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, endpoint::Error> {
         self.source.config(descriptor).await
+    }
+
+    async fn beside(&self, what: &Beside) -> Result<Option<Named>, endpoint::Error> {
+        self.source.beside(what).await
     }
 
     async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, endpoint::Error> {

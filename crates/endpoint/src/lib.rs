@@ -28,4 +28,4 @@ pub use note::{Note, TakeNote};
 pub use push::RegistryDestination;
 pub use registries::RegistrySettings;
 pub use registry_source::RegistrySource;
-pub use source::{Named, Source, SourceImage};
+pub use source::{Beside, Named, Source, SourceImage};

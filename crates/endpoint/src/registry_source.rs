@@ -1,6 +1,6 @@
 //! An image in a registry, to read.
 
-use crate::{Error, Named, Source, mirrored::Mirrored};
+use crate::{Beside, Error, Named, Source, mirrored::Mirrored};
 use async_trait::async_trait;
 use oci::{Descriptor, Reference};
 use registry::Verified;
@@ -55,6 +55,22 @@ impl Source for RegistrySource {
         let read = verified.read_to_end(&mut bytes).await;
         let item = || format!("config {} of {}", descriptor.digest, self.reference);
         read.map(|_| bytes).map_err(|e| Error::blob(item(), e))
+    }
+
+    async fn beside(&self, what: &Beside) -> Result<Option<Named>, Error> {
+        let reference = match what {
+            Beside::Tag(tag) => self.reference.with_tag(tag).ok(),
+            Beside::Digest(digest) => Some(self.reference.with_digest(digest)),
+        };
+        let Some(reference) = reference else { return Ok(None) };
+        match self.places.manifest(&reference.selector()).await {
+            Ok(fetched) => {
+                Named::new(reference.to_string(), fetched.bytes.into(), fetched.content_type.as_deref())
+                    .map(Some)
+            }
+            Err(Error::Registry(registry::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn reference(&self) -> Option<&Reference> {

@@ -52,6 +52,15 @@ pub struct SourceImage {
     pub digest: Digest,
 }
 
+/// Something else that the place of a name may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// What another tag of the repository, or name of the layout, leads to.
+    Tag(String),
+    /// A manifest or index by its digest.
+    Digest(Digest),
+}
+
 /// Something that holds one name. The blobs it opens are those that the name leads to.
 #[async_trait]
 pub trait Source: engine::BlobSource {
@@ -83,6 +92,12 @@ pub trait Source: engine::BlobSource {
     /// The image for a platform, among what the name led to when it was asked.
     async fn image_in(&self, named: &Named, platform: &Platform) -> Result<SourceImage, Error> {
         resolve::image(self, named, platform).await
+    }
+
+    /// What the very same place (the repository, the layout) has beside the name; what that leads to is opened as what the name
+    /// itself leads to. `None` where it is not there, or where the place knows names only.
+    async fn beside(&self, _what: &Beside) -> Result<Option<Named>, Error> {
+        Ok(None)
     }
 
     /// Descriptors of what refers to a manifest by its digest (signatures, SBOMs); empty where the place knows no such thing.

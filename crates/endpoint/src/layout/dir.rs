@@ -105,6 +105,14 @@ impl LayoutDir {
         Ok(Some(file))
     }
 
+    /// The whole of a small blob whose size nobody has said; `None` where it is not there or larger than `max`. Not verified.
+    pub(crate) fn small_blob(&self, digest: &Digest, max: u64) -> Result<Option<Vec<u8>>, Error> {
+        let Some(file) = self.file(self.blobs()?, digest.hex())? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.take(max + 1).read_to_end(&mut bytes).map_err(|e| self.io("reading", digest.hex(), e))?;
+        Ok((bytes.len() as u64 <= max).then_some(bytes))
+    }
+
     /// Makes the folders of a layout where they are missing.
     pub(crate) fn make_folders(&self) -> Result<(), Error> {
         self.make_folder(self.fd.as_fd(), "blobs")?;

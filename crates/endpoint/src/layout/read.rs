@@ -4,7 +4,7 @@ use super::{
     dir::LayoutDir,
     index_file::{among, check_marker, entries, read},
 };
-use crate::{Error, Named, Source};
+use crate::{Beside, Error, Named, Source};
 use async_trait::async_trait;
 use oci::{
     Descriptor, Digest, Reference,
@@ -53,6 +53,18 @@ impl LayoutSource {
             Ok(bytes)
         })
         .await
+    }
+}
+
+impl LayoutSource {
+    /// A manifest or index that the layout has, whether or not a name leads to it.
+    async fn by_digest(&self, digest: Digest) -> Result<Option<Named>, Error> {
+        let (path, name) = (self.dir.clone(), format!("{} in {}", digest, self.dir.display()));
+        let found = blocking(move || {
+            let bytes = open_layout(&path)?.small_blob(&digest, MANIFEST_BYTES_MAX)?;
+            Ok(bytes.filter(|bytes| Digest::of(bytes) == digest))
+        });
+        found.await?.map(|bytes| Named::new(name, bytes, None)).transpose()
     }
 }
 
@@ -110,6 +122,16 @@ impl Source for LayoutSource {
 
     async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         self.small(descriptor, CONFIG_BYTES_MAX, "config").await
+    }
+
+    async fn beside(&self, what: &Beside) -> Result<Option<Named>, Error> {
+        match what {
+            Beside::Tag(tag) => match LayoutSource::new(self.dir.clone(), Some(tag.clone())).named().await {
+                Err(Error::NotFound { .. }) => Ok(None),
+                found => found.map(Some),
+            },
+            Beside::Digest(digest) => self.by_digest(digest.clone()).await,
+        }
     }
 
     fn reference(&self) -> Option<&Reference> {
