@@ -3,6 +3,7 @@
 //! Blocking and synchronous. Every path is bytes relative to a root, never resolved as a string on the host.
 
 mod changes;
+mod compress;
 mod confined;
 mod decompress;
 mod dress;
@@ -18,6 +19,7 @@ mod order;
 mod pack;
 mod pax;
 mod place;
+mod recompress;
 mod record;
 mod remove;
 mod select;
@@ -30,6 +32,7 @@ mod verified;
 mod xattr;
 
 pub use changes::DirChanges;
+pub use compress::{GZIP_LEVEL, ZSTD_LEVEL, levels};
 pub use confined::Confined;
 pub use decompress::{Uncompressed, decompress};
 pub use extract::{Extracted, Extractor};
@@ -39,6 +42,7 @@ pub use gzip::ParallelGzip;
 pub use limits::Limits;
 pub use object::LayerDir;
 pub use pack::{PackOptions, Packed, pack};
+pub use recompress::{RecompressOptions, Recompressed, recompress};
 pub use record::{Device, Facts, Record};
 pub use remove::remove_tree;
 pub use staged::{STAGED_TIME, STAGED_WINDOW, Staged, StagedChanges};

@@ -2,23 +2,18 @@
 
 use crate::{
     Change, Changes, Entry, EntryPath, Error, Kind, Tree,
+    compress::{Compress, Compressor, Counted},
     extract::{OPAQUE, WHITEOUT},
     failure::{bad_entry, carry, uncarry},
-    gzip::ParallelGzip,
     select::{Choice, Selection, select},
     tar_writer::TarWriter,
 };
-use oci::{DiffId, Digest, Hasher, media_type::Compression};
+use oci::{DiffId, Digest, media_type::Compression};
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
 };
 
-/// Level of gzip. On programs and texts it took a sixth less time than 6 and made one and a half percent more bytes; below
-/// it bytes grow faster than time falls.
-pub const GZIP_LEVEL: i32 = 4;
-/// Level of zstd: its own default.
-pub const ZSTD_LEVEL: i32 = 3;
 /// How many paths are named in [`Packed::sample`].
 const SAMPLE: usize = 20;
 
@@ -32,7 +27,8 @@ pub struct PackOptions<'a> {
     pub run_window: (i64, i64),
     /// How to compress.
     pub compression: Compression,
-    /// How hard; [`GZIP_LEVEL`] or [`ZSTD_LEVEL`] where not said.
+    /// How hard, within [`levels`](crate::levels); [`GZIP_LEVEL`](crate::GZIP_LEVEL) or [`ZSTD_LEVEL`](crate::ZSTD_LEVEL) where
+    /// not said.
     pub level: Option<i32>,
     /// How many threads compress. The bytes do not depend on it.
     pub threads: usize,
@@ -79,7 +75,8 @@ pub fn pack(
     out: &mut dyn Write,
 ) -> Result<Packed, Error> {
     let selection = select(changes, base, options)?;
-    let compressor = Compressor::new(Counted::new(out), options).map_err(writing)?;
+    let how = Compress { compression: options.compression, level: options.level, threads: options.threads };
+    let compressor = Compressor::new(Counted::new(out), how).map_err(writing)?;
     let mut tar = TarWriter::new(Counted::new(Stoppable { out: compressor, cancel: options.cancel }));
     let mut index = 0;
     changes.walk(&mut |change| {
@@ -174,82 +171,6 @@ impl<W: Write> Write for Stoppable<'_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-/// Counts and hashes what passes.
-struct Counted<W> {
-    out: W,
-    hasher: Hasher,
-    bytes: u64,
-}
-
-impl<W> Counted<W> {
-    fn new(out: W) -> Self {
-        Counted { out, hasher: Hasher::default(), bytes: 0 }
-    }
-
-    fn finish(self) -> (Digest, u64, W) {
-        (self.hasher.finish(), self.bytes, self.out)
-    }
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
-
-enum Compressor<W: Write> {
-    None(W),
-    Gzip(Box<ParallelGzip<W>>),
-    Zstd(Box<zstd::Encoder<'static, W>>),
-}
-
-impl<W: Write> Compressor<W> {
-    fn new(out: W, options: &PackOptions<'_>) -> io::Result<Self> {
-        let level = |usual: i32| options.level.unwrap_or(usual);
-        Ok(match options.compression {
-            Compression::None => Compressor::None(out),
-            Compression::Gzip => {
-                let level = u32::try_from(level(GZIP_LEVEL)).unwrap_or(1);
-                Compressor::Gzip(Box::new(ParallelGzip::new(out, level, options.threads)?))
-            }
-            Compression::Zstd => Compressor::Zstd(Box::new(zstd::Encoder::new(out, level(ZSTD_LEVEL))?)),
-        })
-    }
-
-    fn finish(self) -> io::Result<W> {
-        match self {
-            Compressor::None(out) => Ok(out),
-            Compressor::Gzip(gzip) => gzip.finish(),
-            Compressor::Zstd(zstd) => zstd.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Compressor<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Compressor::None(out) => out.write(bytes),
-            Compressor::Gzip(gzip) => gzip.write(bytes),
-            Compressor::Zstd(zstd) => zstd.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Compressor::None(out) => out.flush(),
-            Compressor::Gzip(gzip) => gzip.flush(),
-            Compressor::Zstd(zstd) => zstd.flush(),
-        }
     }
 }
 
