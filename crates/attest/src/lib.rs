@@ -65,7 +65,8 @@ pub enum Error {
     NothingToSay,
 }
 
-/// An OpenVEX v0.2.0 document, indented by two spaces.
-pub fn openvex(input: &VexInput) -> Result<Vec<u8>, Error> {
-    vex::document(input)?.ok_or(Error::NothingToSay)
+/// An OpenVEX v0.2.0 document about one image or several (platforms of one), indented by two spaces. Who says so, and when, is
+/// taken from the first.
+pub fn openvex(inputs: &[VexInput]) -> Result<Vec<u8>, Error> {
+    vex::document(inputs)?.ok_or(Error::NothingToSay)
 }

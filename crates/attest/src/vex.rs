@@ -77,11 +77,9 @@ struct Saying<'a> {
 }
 
 /// The document, or nothing where there is nothing to say.
-pub(crate) fn document(input: &VexInput) -> Result<Option<Vec<u8>>, serde_json::Error> {
-    let statements = statements(input);
-    if statements.is_empty() {
-        return Ok(None);
-    }
+pub(crate) fn document(inputs: &[VexInput]) -> Result<Option<Vec<u8>>, serde_json::Error> {
+    let statements: Vec<Statement> = inputs.iter().flat_map(statements).collect();
+    let Some(input) = inputs.first().filter(|_| !statements.is_empty()) else { return Ok(None) };
     let mut document = Document {
         context: CONTEXT,
         id: None,
@@ -261,7 +259,7 @@ mod tests {
             timestamp: "2026-01-01T00:00:00Z",
             settled,
         };
-        document(&input).unwrap()
+        document(&[input]).unwrap()
     }
 
     fn parsed(settled: &[Settled]) -> Value {

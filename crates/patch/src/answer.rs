@@ -29,29 +29,47 @@ impl Answer {
     /// The OpenVEX document about the patched image; about the image as it is where nothing had to be done. `None` where
     /// there is nothing to say: no report, no findings, or only a plan.
     pub fn openvex(&self, author: &str, timestamp: &str) -> Option<Vec<u8>> {
-        let patched = self.document.patched.as_ref();
-        let digest: Digest = match patched {
-            Some(patched) => patched.digest.parse().ok()?,
+        Answer::openvex_of(std::slice::from_ref(self), author, timestamp)
+    }
+
+    /// One OpenVEX document about several images: the statements about each, which name it by its digest.
+    pub fn openvex_of(answers: &[Answer], author: &str, timestamp: &str) -> Option<Vec<u8>> {
+        let digests: Vec<Option<Digest>> = answers.iter().map(Answer::subject).collect();
+        let input = |(answer, digest)| Some(answer_input(answer, digest?, (author, timestamp)));
+        let inputs: Vec<VexInput<'_>> =
+            answers.iter().zip(digests.iter().map(Option::as_ref)).filter_map(input).collect();
+        attest::openvex(&inputs).ok()
+    }
+
+    /// The digest of the image that statements are about.
+    fn subject(&self) -> Option<Digest> {
+        match self.document.patched.as_ref() {
+            Some(patched) => patched.digest.parse().ok(),
             None if self.document.status == crate::result::Status::UpToDate => {
-                self.image.descriptor.digest.clone()
+                Some(self.image.descriptor.digest.clone())
             }
-            None => return None,
-        };
-        let (os_id, os_version) = (self.os.0.as_str(), self.os.1.as_str());
-        let input = VexInput {
-            image: &self.repository,
-            digest: &digest,
-            packages: kind(self.family.database),
-            vendor: self.family.vendor(),
-            os_id,
-            os_version,
-            architecture: &self.image.platform().architecture,
-            author,
-            tooling: TOOLING,
-            timestamp,
-            settled: &self.settled,
-        };
-        attest::openvex(&input).ok()
+            None => None,
+        }
+    }
+}
+
+fn answer_input<'a>(
+    answer: &'a Answer,
+    digest: &'a Digest,
+    (author, timestamp): (&'a str, &'a str),
+) -> VexInput<'a> {
+    VexInput {
+        image: &answer.repository,
+        digest,
+        packages: kind(answer.family.database),
+        vendor: answer.family.vendor(),
+        os_id: &answer.os.0,
+        os_version: &answer.os.1,
+        architecture: answer.image.config.get("architecture").and_then(|a| a.as_str()).unwrap_or_default(),
+        author,
+        tooling: TOOLING,
+        timestamp,
+        settled: &answer.settled,
     }
 }
 

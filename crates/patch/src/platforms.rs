@@ -108,8 +108,7 @@ fn by_name(there: &There<'_>, named: &[usize]) -> Result<Choice, Error> {
         _ => Some("only Linux images can be patched".to_owned()),
     };
     let chosen = |at| Chosen { at, findings: None, asked: !named.is_empty() || !there.is_index };
-    let alone = there.is_alone() && named.is_empty();
-    there.split(why, chosen, alone, Vec::new())
+    there.split(why, chosen, there.is_alone(named), Vec::new())
 }
 
 /// With one report: one platform. The result is an index only where the user named it.
@@ -174,7 +173,7 @@ fn by_folder(
         false => Some("no report for it".to_owned()),
     };
     let chosen = |at| Chosen { at, findings: taken.get(&at).map(|r| r.findings.clone()), asked: true };
-    there.split(why, chosen, there.is_alone() && named.is_empty(), notes)
+    there.split(why, chosen, there.is_alone(named), notes)
 }
 
 /// The platform that a report of a folder is for.
@@ -243,9 +242,9 @@ impl There<'_> {
         }
     }
 
-    /// Whether there is one image and nothing beside it that an index is needed for.
-    fn is_alone(&self) -> bool {
-        !self.is_index || (self.platforms.len() == 1 && !self.keeps_index)
+    /// Whether there is one image, and nothing beside it that an index is needed for. Who names a platform has an index in mind.
+    fn is_alone(&self, named: &[usize]) -> bool {
+        !self.is_index || (self.platforms.len() == 1 && !self.keeps_index && named.is_empty())
     }
 
     /// Each platform to one side; none at all is an error.
@@ -277,4 +276,138 @@ pub(crate) fn fits(found: &Platform, wanted: &Platform) -> bool {
     found.os == wanted.os
         && found.architecture == wanted.architecture
         && (open || found.variant == wanted.variant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INDEX: [&str; 5] = ["linux/amd64", "linux/arm64", "linux/arm/v6", "linux/arm/v7", "windows/amd64"];
+
+    /// A report that says it is for this architecture and variant.
+    fn findings(architecture: &str) -> Findings {
+        let (architecture, variant) = architecture.split_once('/').unwrap_or((architecture, ""));
+        let subject = Subject {
+            architecture: (!architecture.is_empty()).then(|| architecture.to_owned()),
+            variant: (!variant.is_empty()).then(|| variant.to_owned()),
+            ..Subject::default()
+        };
+        Findings { subject, ..Findings::default() }
+    }
+
+    /// The outcome in words: `platform, …` to patch, `alone` where the result is no index, or the error.
+    fn chosen(there: &[&str], platforms: &str, reports: Option<&[&str]>, one: Option<&str>) -> String {
+        chosen_by(there, platforms, (reports, one), &plan::Policy::default())
+    }
+
+    fn chosen_by(
+        there: &[&str],
+        platforms: &str,
+        (reports, one): (Option<&[&str]>, Option<&str>),
+        policy: &plan::Policy,
+    ) -> String {
+        let all: Vec<Platform> = there.iter().map(|p| p.parse().unwrap()).collect();
+        let there = There { image: "app:1", platforms: &all, is_index: all.len() > 1, keeps_index: false };
+        let report =
+            |(n, text): (usize, &&str)| NamedReport { name: format!("{n}.json"), findings: findings(text) };
+        let selection = Selection {
+            platforms: platforms.split(',').filter(|p| !p.is_empty()).map(|p| p.parse().unwrap()).collect(),
+            reports: reports.map(|texts| texts.iter().enumerate().map(report).collect()),
+            host: Some("linux/amd64".parse().unwrap()),
+            jobs: 1,
+        };
+        match choose(&there, &selection, one.map(findings), policy) {
+            Ok(choice) => {
+                assert_eq!(choice.patch.len() + choice.preserve.len(), all.len());
+                let mut words: Vec<String> = choice.patch.iter().map(|c| all[c.at].to_string()).collect();
+                words.extend(choice.alone.then(|| "alone".to_owned()));
+                words.extend(choice.notes);
+                words.join(", ")
+            }
+            Err(Error::Source { source, .. }) => source.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn without_report_all_that_can_be_patched_or_those_named() {
+        for (there, named, expected) in [
+            (&INDEX[..], "", "linux/amd64, linux/arm64, linux/arm/v6, linux/arm/v7"),
+            (&INDEX, "linux/arm64/v8,linux/amd64", "linux/amd64, linux/arm64"),
+            (&INDEX, "linux/arm64,linux/arm64", "linux/arm64"),
+            (&INDEX, "windows/amd64", "images for windows/amd64 cannot be patched"),
+            (&["windows/amd64", "windows/arm64"], "", "app:1 has no Linux image that could be patched"),
+            (&["linux/amd64", "linux/amd64"], "linux/amd64", "linux/amd64, linux/amd64"),
+            (&["linux/arm64"], "", "linux/arm64, alone"),
+            (&["linux/arm64"], "linux/arm64", "linux/arm64, alone"),
+            (&["linux/arm64"], "linux/amd64", "app:1 is not available for linux/amd64; it has linux/arm64"),
+        ] {
+            assert_eq!(chosen(there, named, None, None), expected, "{there:?} {named}");
+        }
+        let missing = chosen(&INDEX, "linux/arm", None, None);
+        assert_eq!(missing, format!("app:1 is not available for linux/arm; it has {}", INDEX.join(", ")));
+    }
+
+    #[test]
+    fn one_report_is_for_one_platform() {
+        for (there, named, report, expected) in [
+            (&INDEX[..], "", "arm64", "linux/arm64, alone"),
+            (&INDEX, "", "aarch64/v8", "linux/arm64, alone"),
+            (&INDEX, "", "arm/v7", "linux/arm/v7, alone"),
+            (&INDEX, "", "", "linux/amd64, alone"),
+            (&INDEX, "linux/arm64", "arm64", "linux/arm64"),
+            (&INDEX, "linux/arm64", "", "linux/arm64"),
+            (
+                &INDEX,
+                "linux/arm64,linux/amd64",
+                "arm64",
+                "one report is for one platform, and several were asked for",
+            ),
+            (&["linux/arm64"], "", "amd64", "linux/arm64, alone"),
+        ] {
+            assert_eq!(chosen(there, named, None, Some(report)), expected, "{named} {report}");
+        }
+        assert!(
+            chosen(&INDEX, "", None, Some("s390x")).starts_with("app:1 is not available for linux/s390x")
+        );
+        let lenient = plan::Policy { allow_mismatch: true, ..plan::Policy::default() };
+        assert_eq!(chosen_by(&INDEX, "", (None, Some("s390x")), &lenient), "linux/amd64, alone");
+    }
+
+    #[test]
+    fn reports_of_a_folder_go_where_they_belong_and_none_is_passed_over() {
+        for (there, named, reports, expected) in [
+            (&INDEX[..], "", &["arm64", "amd64"][..], "linux/amd64, linux/arm64"),
+            (&INDEX, "", &["arm/v7"], "linux/arm/v7"),
+            (&INDEX, "", &["arm64", "arm64/v8"], "reports 0.json and 1.json are both for linux/arm64"),
+            (&INDEX, "", &[""], "report 0.json does not say for which platform it is"),
+            (&["linux/amd64", "windows/amd64"], "", &[""], "linux/amd64"),
+            (&["linux/arm64"], "", &["arm64"], "linux/arm64, alone"),
+            (&INDEX, "linux/amd64,linux/arm64", &["arm64"], "no report of the folder is for linux/amd64"),
+            (
+                &INDEX,
+                "linux/arm64",
+                &["amd64", "arm64"],
+                "linux/arm64, report 0.json is for linux/amd64, which is not among the platforms asked for",
+            ),
+        ] {
+            assert_eq!(chosen(there, named, Some(reports), None), expected, "{named} {reports:?}");
+        }
+        let stranger = chosen(&["linux/amd64", "linux/arm64"], "", Some(&["amd64", "s390x"]), None);
+        assert_eq!(
+            stranger,
+            "report 1.json is for linux/s390x, which app:1 does not have (it has linux/amd64, linux/arm64)"
+        );
+        let lenient = plan::Policy { ignore_errors: true, ..plan::Policy::default() };
+        let by = |reports: &[&str]| chosen_by(&INDEX, "", (Some(reports), None), &lenient);
+        assert!(by(&["amd64", "s390x"]).starts_with("linux/amd64, report 1.json is for linux/s390x"));
+        assert!(by(&["amd64", "x86_64"]).ends_with("are both for linux/amd64; it is left out"));
+        assert_eq!(by(&["s390x"]), "no report of the folder is for app:1");
+    }
+
+    #[test]
+    fn words_of_a_report_are_shown_and_not_obeyed() {
+        let said = chosen(&INDEX, "", Some(&["\u{1b}[2J"]), None);
+        assert!(said.contains("linux/\\u{1b}[2j") && !said.contains('\u{1b}'), "{said}");
+    }
 }
