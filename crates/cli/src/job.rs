@@ -168,7 +168,7 @@ impl<'a> Job<'a> {
         let store = Arc::new(host::open_store(self.settings, mode)?);
         let folder = self.folder(&store)?;
         let client = wiring::client(self.settings, &self.certificates)?;
-        let connections = wiring::connections(client.clone(), self.settings, &self.run.plain_http)?;
+        let connections = wiring::connections(client.clone(), self.settings, self.run, events.clone())?;
         let connections = Arc::new(connections);
         let end_of_life = patch::EndOfLife {
             api: self.eol_api.clone().map(|base| lifecycle_api::api(base, client.clone())),
@@ -233,7 +233,7 @@ impl<'a> Job<'a> {
     }
 
     fn engine_options(&self, store: Arc<Store>, mode: Mode) -> EngineOptions {
-        let proxy = &self.settings.proxy;
+        let proxy = &self.settings.package_proxy;
         let egress = EgressOptions {
             operator_hosts: self.hosts.clone(),
             upstream: UpstreamProxies {

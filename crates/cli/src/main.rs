@@ -13,6 +13,7 @@ mod logs;
 mod output;
 mod policy;
 mod reference_docs;
+mod registry_access;
 mod repositories;
 mod settings;
 mod source_policy;

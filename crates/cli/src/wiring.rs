@@ -1,10 +1,12 @@
 //! Settings made into what does the work: connections, engine, destination.
 
 use crate::{
+    args::RunArgs,
     both::Both,
     error::Failure,
     exit::Kind,
-    settings::{Certificates, Settings, bounded},
+    registry_access::registries,
+    settings::{Certificates, Settings},
     target::Delivery,
     ui::text::printable,
 };
@@ -13,11 +15,8 @@ use fetch::{
     client::{Client, ClientOptions},
     egress::HostRule,
 };
-use registry::DockerConfig;
-use std::{io, sync::Arc};
-
-/// The docker configuration holds a few lines a registry.
-const CREDENTIALS_BYTES_MAX: u64 = 1 << 20;
+use patch::Event;
+use std::sync::Arc;
 
 /// `copa/0.1.0`
 const USER_AGENT: &str = concat!("copa/", env!("CARGO_PKG_VERSION"));
@@ -34,32 +33,15 @@ pub fn client(settings: &Settings, certificates: &Certificates) -> Result<Client
         .map_err(|e| Failure::of(Kind::Usage, &e).hint("check --ca-cert and the proxy variables"))
 }
 
-/// Ways to registries.
+/// Ways to images. `events` gets what the user should know about them.
 pub fn connections(
     client: Client,
     settings: &Settings,
-    plain_http: &[String],
+    run: &RunArgs,
+    events: Arc<dyn Fn(Event) + Send + Sync>,
 ) -> Result<Connections, Failure> {
-    Ok(Connections::new(client, credentials(settings)?, plain_http.to_vec()))
-}
-
-/// Registry credentials from the first file that is there.
-fn credentials(settings: &Settings) -> Result<DockerConfig, Failure> {
-    let helper_dirs =
-        settings.search_path.iter().flat_map(std::env::split_paths).filter(|d| d.is_absolute()).collect();
-    for path in &settings.credential_files {
-        let shown = path.to_string_lossy();
-        let unusable = || format!("cannot use the registry credentials in {}", printable(&shown));
-        match bounded(path, CREDENTIALS_BYTES_MAX) {
-            Ok(content) => {
-                return DockerConfig::parse(&content, helper_dirs)
-                    .map_err(|e| Failure::of(Kind::Usage, &e).about(unusable()));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound || e.kind() == io::ErrorKind::NotADirectory => {}
-            Err(e) => return Err(Failure::config(unusable()).because(e.to_string())),
-        }
-    }
-    Ok(DockerConfig::default())
+    let note = Arc::new(move |note: endpoint::Note| events(Event::Warning(note.to_string())));
+    Ok(Connections::with(registries(client, settings, run, note)?))
 }
 
 /// The places to deliver to, as one.
@@ -99,30 +81,6 @@ pub fn allowed_hosts(hosts: &[String]) -> Result<Vec<HostRule>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{args::GlobalArgs, settings::environment::Environment};
-
-    fn settings(auth_file: &str) -> Settings {
-        let global = GlobalArgs { debug: false, cache_dir: Some("/c".into()) };
-        let pairs = [("REGISTRY_AUTH_FILE", auth_file), ("PATH", "/bin:relative")];
-        Settings::resolve(&global, &Environment::of(pairs)).unwrap()
-    }
-
-    #[test]
-    fn credentials_that_cannot_be_read_are_an_error_and_none_are_fine() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("auth.json");
-        let found = || credentials(&settings(file.to_str().unwrap()));
-        assert!(found().is_ok());
-        std::fs::write(&file, r#"{"auths": {"reg.example": {"auth": "dTpw"}}}"#).unwrap();
-        assert!(found().is_ok());
-        std::fs::write(&file, "{\"auths\": \"secret-word\"").unwrap();
-        let failure = found().unwrap_err();
-        assert!(failure.what.contains("auth.json"), "{failure}");
-        assert!(!failure.to_string().contains("secret-word"), "{failure}");
-        std::fs::remove_file(&file).unwrap();
-        std::fs::create_dir(&file).unwrap();
-        assert_eq!(found().unwrap_err().kind, Kind::Usage);
-    }
 
     #[test]
     fn hosts_are_names_or_addresses() {

@@ -9,6 +9,7 @@ mod lifecycle;
 mod packages;
 mod patch;
 mod plan;
+mod registries;
 mod run;
 mod size;
 
@@ -20,6 +21,7 @@ pub use duration::go_text;
 pub use packages::PackageArgs;
 pub use patch::{PatchArgs, TargetArgs};
 pub use plan::PlanArgs;
+pub use registries::RegistryArgs;
 pub use run::{EngineChoice, OutputArgs, RunArgs, SubjectArgs};
 
 use std::path::PathBuf;

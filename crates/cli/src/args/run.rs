@@ -1,6 +1,6 @@
 //! Flags that `patch` and `plan` share.
 
-use super::duration::parse_duration;
+use super::{RegistryArgs, duration::parse_duration};
 use std::{path::PathBuf, time::Duration};
 
 /// What to look at.
@@ -66,6 +66,10 @@ pub struct RunArgs {
     /// Extra CA certificates (PEM file) for registries and package repositories
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub ca_cert: Option<PathBuf>,
+
+    /// The way to registries.
+    #[command(flatten)]
+    pub registries: RegistryArgs,
 }
 
 /// What to tell.

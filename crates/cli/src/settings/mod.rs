@@ -3,6 +3,7 @@
 pub mod environment;
 pub mod file;
 pub mod layered;
+pub mod registry_files;
 
 use crate::{
     args::GlobalArgs,
@@ -11,10 +12,12 @@ use crate::{
 };
 use environment::Environment;
 use fetch::client::ProxySettings;
+use registry_files::{RegistryFiles, outer_user};
 use std::{
     ffi::OsString,
     fs,
     io::{self, IsTerminal, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -34,17 +37,32 @@ const CA_BUNDLES: [&str; 5] = [
 ];
 
 /// Variables beside those of the flags, for the documentation.
-pub const VARIABLES: [(&str, &str); 13] = [
+pub const VARIABLES: [(&str, &str); 15] = [
     ("COPA_CONFIG", "configuration file, in place of the one in the user's configuration folder"),
     ("COPA_VEX_AUTHOR", "author of VEX documents (Project Copacetic)"),
     ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "proxies for everything that is fetched; lower case goes first"),
+    ("ALL_PROXY", "proxy where neither of these is set"),
     ("SOURCE_DATE_EPOCH", "time, in seconds since 1970, that newer times in the patch layer become"),
-    ("DOCKER_CONFIG", "folder of the config.json with registry credentials (~/.docker)"),
-    ("REGISTRY_AUTH_FILE", "file with registry credentials, goes before DOCKER_CONFIG"),
-    ("XDG_RUNTIME_DIR", "folder of podman's containers/auth.json, looked at last"),
+    ("REGISTRY_AUTH_FILE", "file with registry credentials that is asked first"),
+    (
+        "XDG_RUNTIME_DIR",
+        "folder of podman's containers/auth.json, asked next, before containers/auth.json in XDG_CONFIG_HOME",
+    ),
+    ("DOCKER_CONFIG", "folder of the config.json with registry credentials, asked last (~/.docker)"),
+    ("CONTAINERS_REGISTRIES_CONF", "registries.conf, in place of the user's and the system's"),
     ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
+    ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
+    (
+        "DOCKER_HOST",
+        "the docker daemon: unix://, tcp:// or ssh:// (that of the context, else /var/run/docker.sock)",
+    ),
+    ("DOCKER_CONTEXT", "docker's context, in place of the one in config.json"),
+    (
+        "DOCKER_TLS_VERIFY, DOCKER_CERT_PATH",
+        "TLS to DOCKER_HOST, with ca.pem, cert.pem and key.pem of that folder",
+    ),
     ("XDG_CACHE_HOME", "where the cache folder is made (~/.cache)"),
-    ("XDG_CONFIG_HOME", "where copa/config.yaml is looked for (~/.config)"),
+    ("XDG_CONFIG_HOME", "where copa/config.yaml and podman's files are looked for (~/.config)"),
     ("TMPDIR", "where temporary files go if it is set; else into the cache"),
     ("PATH", "where scanner plugins are looked for"),
     ("NO_COLOR", "no colours"),
@@ -63,14 +81,16 @@ pub struct Settings {
     pub paint: Paint,
     /// Colours on standard output.
     pub paint_stdout: Paint,
-    /// Upstream proxies.
+    /// Proxies for images and whatever else copa asks for itself.
     pub proxy: ProxySettings,
+    /// Proxies for packages: a `socks` one that is for everything is left out, since package tools cannot go through it.
+    pub package_proxy: ProxySettings,
     /// The time that newer times become.
     pub source_date_epoch: Option<i64>,
     /// Who signs VEX documents.
     pub vex_author: String,
-    /// Files with registry credentials, the first that is there counts.
-    pub credential_files: Vec<PathBuf>,
+    /// Files about registries.
+    pub registries: RegistryFiles,
     /// The user's choice of the system's CA bundle.
     pub ca_bundle: Option<PathBuf>,
     /// BuildKit's source policy.
@@ -95,14 +115,11 @@ impl Settings {
             terminal,
             paint: Paint(terminal && colours(environment)),
             paint_stdout: Paint(io::stdout().is_terminal() && colours(environment)),
-            proxy: ProxySettings {
-                http_proxy: environment.either_case("http_proxy"),
-                https_proxy: environment.either_case("https_proxy"),
-                no_proxy: environment.either_case("no_proxy"),
-            },
+            proxy: proxies(environment, |_| true),
+            package_proxy: proxies(environment, |all| !all.starts_with("socks")),
             source_date_epoch: source_date_epoch(environment)?,
             vex_author: environment.text("COPA_VEX_AUTHOR").unwrap_or_else(|| VEX_AUTHOR.to_owned()),
-            credential_files: credential_files(environment),
+            registries: RegistryFiles::of(environment, user()),
             ca_bundle: environment.path("SSL_CERT_FILE"),
             source_policy: environment.path("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"),
             search_path: environment.os("PATH").map(ToOwned::to_owned),
@@ -174,13 +191,22 @@ fn source_date_epoch(environment: &Environment) -> Result<Option<i64>, Failure> 
     }
 }
 
-/// In the order in which podman and docker look.
-fn credential_files(environment: &Environment) -> Vec<PathBuf> {
-    let docker =
-        environment.path("DOCKER_CONFIG").or_else(|| Some(environment.absolute("HOME")?.join(".docker")));
-    let podman = environment.absolute("XDG_RUNTIME_DIR").map(|d| d.join("containers/auth.json"));
-    let named = environment.path("REGISTRY_AUTH_FILE");
-    [named, docker.map(|d| d.join("config.json")), podman].into_iter().flatten().collect()
+/// Proxies of the environment: those of a protocol, else the one for all if it `fits`.
+fn proxies(environment: &Environment, fits: impl Fn(&str) -> bool) -> ProxySettings {
+    let all = environment.either_case("all_proxy").filter(|all| fits(all));
+    let of = |name| environment.either_case(name).or_else(|| all.clone());
+    ProxySettings {
+        http_proxy: of("http_proxy"),
+        https_proxy: of("https_proxy"),
+        no_proxy: environment.either_case("no_proxy"),
+    }
+}
+
+/// The user's number, outside of the namespace that this process may be in.
+fn user() -> u32 {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let inner = fs::metadata("/proc/self").map_or(0, |process| process.uid());
+    outer_user(&map, inner)
 }
 
 /// Folders are handed to programs that work elsewhere.
@@ -204,9 +230,21 @@ mod tests {
         assert_eq!(resolve(&[home]).unwrap().cache_dir, Path::new("/home/u/.cache/copa"));
         assert_eq!(resolve(&[home, ("XDG_CACHE_HOME", "/c")]).unwrap().cache_dir, Path::new("/c/copa"));
         assert!(resolve(&[]).unwrap_err().hint.unwrap().contains("--cache-dir"));
-        let files =
-            resolve(&[home, ("DOCKER_CONFIG", "/d"), ("REGISTRY_AUTH_FILE", "/r")]).unwrap().credential_files;
-        assert_eq!(files, [Path::new("/r"), Path::new("/d/config.json")]);
+    }
+
+    #[test]
+    fn the_proxy_for_all_stands_in_for_those_that_are_not_set() {
+        for (all, http, https, package) in [
+            ("http://all:1", "http://all:1", "http://own:2", Some("http://all:1")),
+            ("socks5h://all:1", "socks5h://all:1", "http://own:2", None),
+        ] {
+            let settings =
+                resolve(&[("HOME", "/h"), ("ALL_PROXY", all), ("https_proxy", "http://own:2")]).unwrap();
+            assert_eq!(settings.proxy.http_proxy.as_deref(), Some(http));
+            assert_eq!(settings.proxy.https_proxy.as_deref(), Some(https));
+            assert_eq!(settings.package_proxy.http_proxy.as_deref(), package);
+            assert_eq!(settings.package_proxy.https_proxy.as_deref(), Some("http://own:2"));
+        }
     }
 
     #[test]
