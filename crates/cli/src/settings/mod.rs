@@ -51,16 +51,6 @@ pub const VARIABLES: [(&str, &str); 15] = [
     ("DOCKER_CONFIG", "folder of the config.json with registry credentials, asked last (~/.docker)"),
     ("CONTAINERS_REGISTRIES_CONF", "registries.conf, in place of the user's and the system's"),
     ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
-    ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
-    (
-        "DOCKER_HOST",
-        "the docker daemon: unix://, tcp:// or ssh:// (that of the context, else /var/run/docker.sock)",
-    ),
-    ("DOCKER_CONTEXT", "docker's context, in place of the one in config.json"),
-    (
-        "DOCKER_TLS_VERIFY, DOCKER_CERT_PATH",
-        "TLS to DOCKER_HOST, with ca.pem, cert.pem and key.pem of that folder",
-    ),
     ("XDG_CACHE_HOME", "where the cache folder is made (~/.cache)"),
     ("XDG_CONFIG_HOME", "where copa/config.yaml and podman's files are looked for (~/.config)"),
     ("TMPDIR", "where temporary files go if it is set; else into the cache"),
