@@ -102,6 +102,21 @@ impl FromStr for Address {
     }
 }
 
+impl Address {
+    /// The reference that it names an image by: in a registry, a daemon or an archive of docker's kind.
+    pub fn reference(&self) -> Option<&Reference> {
+        match self {
+            Address::Plain(reference) | Address::Registry(reference) => Some(reference),
+            Address::Docker(name) | Address::Podman(name) | Address::Containerd(name) => match name {
+                LocalName::Reference(reference) => Some(reference),
+                LocalName::Id(_) => None,
+            },
+            Address::DockerArchive { reference, .. } => reference.as_ref(),
+            Address::OciLayout { .. } | Address::OciArchive { .. } | Address::Stream => None,
+        }
+    }
+}
+
 type OfLocalName = fn(LocalName) -> Address;
 
 const LOCAL: [(&str, OfLocalName); 3] =

@@ -1,17 +1,22 @@
 //! From an address to what is there.
 
 use crate::{
-    Address, Destination, Error, LayoutDestination, LayoutSource, RegistryDestination, RegistrySource, Source,
+    Address, Destination, Error, LayoutDestination, LayoutSource, LocalDaemons, RegistryDestination,
+    RegistrySource, Source,
+    archive::Archives,
     mirrored::Mirrored,
     registries::{Registries, RegistrySettings},
 };
 use oci::Reference;
 use registry::{CertificateFolders, Client, DockerConfig, Purpose, RegistriesConf, Registry, Routes};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// What is needed to reach images, shared by source and destination.
 pub struct Connections {
     registries: Arc<Registries>,
+    daemons: LocalDaemons,
+    archives: Option<Mutex<Archives>>,
 }
 
 impl Connections {
@@ -28,7 +33,23 @@ impl Connections {
 
     /// Nothing is reached yet.
     pub fn with(settings: RegistrySettings) -> Self {
-        Connections { registries: Arc::new(Registries::new(settings)) }
+        let registries = Arc::new(Registries::new(settings));
+        Connections { registries, daemons: LocalDaemons::default(), archives: None }
+    }
+
+    /// With ways to daemons of this machine.
+    pub fn with_daemons(self, daemons: LocalDaemons) -> Self {
+        Connections { daemons, ..self }
+    }
+
+    /// With archives and streams.
+    pub fn with_archives(self, archives: Archives) -> Self {
+        Connections { archives: Some(Mutex::new(archives)), ..self }
+    }
+
+    /// The daemons of this machine.
+    pub fn daemons(&self) -> &LocalDaemons {
+        &self.daemons
     }
 
     /// The registry that an image is written to, with the user's credentials for it.
@@ -65,6 +86,14 @@ impl Connections {
 
     /// The source at an address; a plain reference is looked up in its registry.
     pub async fn source(&self, address: &Address) -> Result<Arc<dyn Source>, Error> {
+        if let Some(source) = self.daemons.source(address) {
+            return Ok(source);
+        }
+        if let Some(archives) = &self.archives
+            && let Some(source) = archives.lock().await.source(address)?
+        {
+            return Ok(source);
+        }
         Ok(match address {
             Address::Plain(reference) | Address::Registry(reference) => {
                 Arc::new(RegistrySource::new(self.pulled(reference)?, reference.clone()))
@@ -80,6 +109,14 @@ impl Connections {
         address: &Address,
         replace_source: bool,
     ) -> Result<Arc<dyn Destination>, Error> {
+        if let Some(destination) = self.daemons.destination(address, replace_source).await? {
+            return Ok(destination);
+        }
+        if let Some(archives) = &self.archives
+            && let Some(destination) = archives.lock().await.destination(address, replace_source)?
+        {
+            return Ok(destination);
+        }
         Ok(match address {
             Address::Plain(reference) | Address::Registry(reference) => {
                 let registry = self.registry(reference).await?;
