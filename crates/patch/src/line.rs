@@ -363,8 +363,12 @@ fn image_facts(subject: &Subject, name: &str) -> plan::ImageFacts {
     }
 }
 
-/// The name of an image that is in no registry: the last part of its folder's path.
+/// The name of an image that is in no registry: its repository in a daemon, else the last part of its folder's path.
 fn layout_name(name: &str) -> String {
+    let address = name.parse::<endpoint::Address>();
+    if let Some(reference) = address.as_ref().ok().and_then(endpoint::Address::reference) {
+        return reference.repository().to_owned();
+    }
     let path = name.strip_prefix("oci:").unwrap_or(name).split(':').next().unwrap_or(name);
     path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("image").to_lowercase()
 }
