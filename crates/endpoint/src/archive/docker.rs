@@ -155,37 +155,49 @@ struct Tree {
 }
 
 impl Tree {
-    /// `None` where the entry's document is not in the archive.
+    /// `None` where the entry's document is not in the archive, or is no image and no index.
     fn read(archive: &Opened, root: &Descriptor, budget: &mut usize) -> Result<Option<Tree>, Error> {
-        let Some(root_document) = document(archive, root, budget)? else { return Ok(None) };
-        let index: Index = match root_document {
-            Document::Manifest(manifest) => {
+        let index: Index = match found(archive, root, budget)? {
+            Found::Absent | Found::Other => return Ok(None),
+            Found::Manifest(manifest) => {
                 let manifests = vec![(root.clone(), manifest)];
                 return Ok(Some(Tree { is_index: false, is_whole: true, manifests }));
             }
-            Document::Index(index) => index,
+            Found::Index(index) => index,
         };
         let mut tree = Tree { is_index: true, is_whole: true, manifests: Vec::new() };
         for entry in index.manifests {
-            match document(archive, &entry, budget)? {
-                Some(Document::Manifest(manifest)) => tree.manifests.push((entry, manifest)),
-                Some(Document::Index(_)) => {}
-                None => tree.is_whole = false,
+            match found(archive, &entry, budget)? {
+                Found::Manifest(manifest) => tree.manifests.push((entry, manifest)),
+                Found::Index(_) | Found::Other => {}
+                Found::Absent => tree.is_whole = false,
             }
         }
         Ok(Some(tree))
     }
 }
 
-/// A document of the layout; `None` where it is not in the archive.
-fn document(archive: &Opened, entry: &Descriptor, budget: &mut usize) -> Result<Option<Document>, Error> {
+/// What a descriptor of the layout leads to.
+enum Found {
+    Manifest(Manifest),
+    Index(Index),
+    /// An attestation, or something else that cannot run.
+    Other,
+    Absent,
+}
+
+fn found(archive: &Opened, entry: &Descriptor, budget: &mut usize) -> Result<Found, Error> {
     *budget = budget.checked_sub(1).ok_or_else(|| {
         corrupt(&archive.shown, format!("its index.json names more than {MANIFESTS_READ_MAX} manifests"))
     })?;
-    let Some(bytes) = archive.blob(entry, MANIFEST_BYTES_MAX)? else { return Ok(None) };
+    let Some(bytes) = archive.blob(entry, MANIFEST_BYTES_MAX)? else { return Ok(Found::Absent) };
     let item = || format!("manifest {} in {}", entry.digest, archive.shown);
-    let parsed = Document::parse(&bytes, Some(&entry.media_type));
-    parsed.map(|(document, _)| Some(document)).map_err(|source| Error::Image { item: item(), source })
+    match Document::parse(&bytes, Some(&entry.media_type)) {
+        Ok((Document::Manifest(manifest), _)) => Ok(Found::Manifest(manifest)),
+        Ok((Document::Index(index), _)) => Ok(Found::Index(index)),
+        Err(oci::Error::Unsupported(_)) => Ok(Found::Other),
+        Err(source) => Err(Error::Image { item: item(), source }),
+    }
 }
 
 /// Whether a manifest names the same files as an image of `manifest.json`.

@@ -19,7 +19,7 @@ pub struct Archives {
 
 impl Archives {
     /// The source at an address; `None` where it is no archive's.
-    pub(crate) fn source(&mut self, address: &Address) -> Result<Option<Arc<dyn Source>>, Error> {
+    pub fn source(&mut self, address: &Address) -> Result<Option<Arc<dyn Source>>, Error> {
         let work_dir = self.work_dir.clone();
         Ok(Some(match address {
             Address::OciArchive { file, tag } => {
@@ -37,7 +37,7 @@ impl Archives {
     }
 
     /// The destination at an address; `None` where it is no archive's.
-    pub(crate) fn destination(
+    pub fn destination(
         &mut self,
         address: &Address,
         replace_source: bool,
