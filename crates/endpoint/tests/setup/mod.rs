@@ -8,7 +8,7 @@
 
 use endpoint::{Connections, Content, Destination, Error, Receipt, Source, WriteRequest};
 use engine::CancellationToken;
-use oci::{Digest, Image, Patch, Platform};
+use oci::{Digest, Image, Patch, Platform, media_type::Compression};
 use registry::{Client, ClientOptions, DockerConfig};
 use std::{io::Write, sync::Mutex, time::Duration};
 use testkit::fault_registry::{FaultRegistry, sha256};
@@ -48,13 +48,23 @@ pub fn server() -> FaultRegistry {
 
 /// The image with [`NEW`] on top of its layers.
 pub fn patched(image: &Image) -> Image {
+    on_top(image, NEW, (oci::DiffId(Digest::of(b"new tar")), Compression::Gzip))
+}
+
+/// A layer that daemons can unpack.
+pub fn real() -> Vec<u8> {
+    testkit::tar::write(&[testkit::tar::Entry::file("added", "by a test\n")])
+}
+
+/// The image with a blob on top of its layers.
+fn on_top(image: &Image, blob: &[u8], (diff_id, compression): (oci::DiffId, Compression)) -> Image {
     let created = "2026-01-01T00:00:00Z".to_owned();
     let history = oci::History { created, created_by: "test".into(), comment: String::new() };
     let patch = Patch {
         base_layers: image.layers.len(),
-        blob: (Digest::of(NEW), NEW.len() as u64),
-        diff_id: oci::DiffId(Digest::of(b"new tar")),
-        compression: oci::media_type::Compression::Gzip,
+        blob: (Digest::of(blob), blob.len() as u64),
+        diff_id,
+        compression,
         history,
         labels: [("l".to_owned(), "x".to_owned())].into(),
         annotations: [("a".to_owned(), "x".to_owned())].into(),
@@ -82,11 +92,37 @@ pub async fn write_with(
     cancel: &CancellationToken,
 ) -> Written {
     let found = source.image(&amd64()).await.unwrap();
-    let image = patched(&found.image);
+    write_image((source, patched(&found.image), Digest::of(NEW)), destination, new, cancel).await
+}
+
+/// Reads the image of a source and writes it, with [`real`] on top, to a destination.
+pub async fn patch_really(source: &dyn Source, destination: &dyn Destination) -> Written {
+    write_really(source, destination, &real(), &CancellationToken::new()).await
+}
+
+/// The same with another content of the new file, or cancelled.
+pub async fn write_really(
+    source: &dyn Source,
+    destination: &dyn Destination,
+    new: &[u8],
+    cancel: &CancellationToken,
+) -> Written {
+    let (found, layer) = (source.image(&amd64()).await.unwrap(), real());
+    let diff_id = oci::DiffId(Digest::of(&layer));
+    let image = on_top(&found.image, &layer, (diff_id, Compression::None));
+    write_image((source, image, Digest::of(&layer)), destination, new, cancel).await
+}
+
+async fn write_image(
+    (source, image, layer): (&dyn Source, Image, Digest),
+    destination: &dyn Destination,
+    new: &[u8],
+    cancel: &CancellationToken,
+) -> Written {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(new).unwrap();
     let told = Mutex::new(Vec::new());
-    let content = Content::patched(image.clone(), &[(Digest::of(NEW), file.path().to_owned())].into());
+    let content = Content::patched(image.clone(), &[(layer, file.path().to_owned())].into());
     let request = WriteRequest {
         content: &content,
         source,
