@@ -2,6 +2,7 @@
 
 use crate::{error::Failure, exit::Kind, ui::text::printable};
 use engine::CancellationToken;
+use patch::NamedReport;
 use report::{
     Findings, Format,
     limits::REPORT_BYTES_MAX,
@@ -16,6 +17,9 @@ use std::{
 
 /// A plugin turns one JSON document into another; the slowest known takes seconds.
 const PLUGIN_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Most reports in a folder: an index has no more entries.
+const REPORTS_MAX: usize = oci::limits::INDEX_ENTRIES_MAX;
 
 /// Who reads the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +69,67 @@ impl Scanner {
     }
 }
 
+/// What a path to reports leads to.
+#[derive(Debug)]
+pub enum Reports {
+    /// One report.
+    One(Findings),
+    /// A folder with one for each platform, and what was left out of it.
+    Folder(Vec<NamedReport>, Vec<String>),
+}
+
+impl Scanner {
+    /// Reads a report, or each of a folder. Blocks.
+    pub fn read_all(
+        &self,
+        path: &Path,
+        ignore_errors: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Reports, Failure> {
+        if !path.is_dir() {
+            return self.read(path, cancel).map(Reports::One);
+        }
+        let (mut reports, mut left_out) = (Vec::new(), Vec::new());
+        for file in json_files(path)? {
+            match self.read(&file, cancel) {
+                Ok(findings) => reports.push(NamedReport { name: shown(&file), findings }),
+                Err(failure) if ignore_errors && failure.kind == Kind::Report => {
+                    left_out.push(format!("{}; it is left out", failure.message()));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(Reports::Folder(reports, left_out))
+    }
+}
+
+/// The reports of a folder, in the order of their names. What is in folders below is not looked at.
+fn json_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| unreadable(folder, &e))? {
+        let path = entry.map_err(|e| unreadable(folder, &e))?.path();
+        if path.extension().is_some_and(|e| e == "json") {
+            files.push(path);
+        }
+        if files.len() > REPORTS_MAX {
+            let what = format!("folder {} has more than {REPORTS_MAX} reports", shown(folder));
+            return Err(Failure::new(Kind::Report, what));
+        }
+    }
+    files.sort();
+    match files.is_empty() {
+        false => Ok(files),
+        true => Err(Failure::new(
+            Kind::Report,
+            format!("no JSON files found in report directory: {}", shown(folder)),
+        )
+        .hint("a folder of reports has one FILE.json for each platform")),
+    }
+}
+
 /// Whether there is something to read, before anything else is done.
 pub fn check(path: &Path) -> Result<(), Failure> {
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(Failure::usage(format!("report {} is a folder", shown(path)))
-            .hint("one report at a time: folders of reports, one a platform, are not supported yet")),
         Ok(_) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             Err(Failure::new(Kind::Report, format!("report path {} does not exist", shown(path))))
@@ -119,6 +179,29 @@ mod tests {
         assert_eq!(failure.kind, Kind::Report);
         let text = failure.to_string();
         assert!(text.contains("cannot use report r.json") && text.contains("no database"), "{text}");
+    }
+
+    #[test]
+    fn every_report_of_a_folder_is_read_and_what_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (scanner, cancel) = (Scanner::Builtin(Format::Trivy), CancellationToken::new());
+        let read = |ignored| scanner.read_all(folder.path(), ignored, &cancel);
+        assert!(read(true).unwrap_err().what.contains("no JSON files"));
+        let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let good = r#"{"SchemaVersion": 2, "ArtifactName": "a"}"#;
+        put("b.json", good);
+        put("a.json", good);
+        put("notes.txt", "none");
+        let Ok(Reports::Folder(reports, left_out)) = read(false) else { panic!() };
+        let names: Vec<_> = reports.iter().map(|r| r.name.rsplit('/').next().unwrap()).collect();
+        assert_eq!((names, left_out), (vec!["a.json", "b.json"], Vec::<String>::new()));
+        put("c.json", "{");
+        fs::create_dir(folder.path().join("d.json")).unwrap();
+        let failure = read(false).unwrap_err();
+        assert!(failure.what.contains("c.json") && failure.kind == Kind::Report, "{failure}");
+        let Ok(Reports::Folder(reports, left_out)) = read(true) else { panic!() };
+        assert_eq!((reports.len(), left_out.len()), (2, 2));
+        assert!(left_out[0].contains("c.json") && left_out[1].contains("d.json"), "{left_out:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     args::{EngineChoice, PackageArgs, RunArgs, SubjectArgs, TargetArgs},
     error::Failure,
     exit::Kind,
-    findings::{self, Scanner},
+    findings::{self, Reports, Scanner},
     host, lifecycle_api, output, policy, repositories,
     settings::{Certificates, Settings, absolute},
     source_policy::SourcePolicy,
@@ -13,14 +13,14 @@ use crate::{
     target::{Delivery, delivery},
     tooling::ToolingImages,
     ui::{Progress, Style, paint::Paint},
-    wiring,
+    vex_files, wiring,
     work_folder::WorkFolder,
 };
 use embedded::{Embedded, EngineOptions, host::Mode};
 use endpoint::Address;
 use fetch::client::Url;
 use fetch::egress::{CacheOptions, EgressOptions, HostRule, UpstreamProxies};
-use patch::{Answer, Event, Patcher, Request, ResultDocument, Target};
+use patch::{Answer, Answers, Event, NamedReport, Patcher, Request, ResultDocument, Selection, Target};
 use report::Findings;
 use std::{
     path::{Path, PathBuf},
@@ -60,6 +60,7 @@ pub struct Job<'a> {
     run: &'a RunArgs,
     vex: Option<&'a Path>,
     name: &'a str,
+    platforms: &'a [oci::Platform],
     address: Address,
     report: Option<(&'a Path, Scanner)>,
     delivery: Option<(Delivery, bool)>,
@@ -101,6 +102,7 @@ impl<'a> Job<'a> {
             policy: policy::policy(subject, wanted.packages, now())?,
             run,
             name,
+            platforms: &subject.platform,
             address,
             delivery,
         })
@@ -136,7 +138,7 @@ impl<'a> Job<'a> {
     }
 
     /// Does it.
-    pub fn run(&self, mode: Mode) -> Result<Answer, Failure> {
+    pub fn run(&self, mode: Mode) -> Result<Answers, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -147,7 +149,7 @@ impl<'a> Job<'a> {
     }
 
     /// With progress shown, until it is done or stopped.
-    async fn watched(&self, mode: Mode) -> Result<Answer, Failure> {
+    async fn watched(&self, mode: Mode) -> Result<Answers, Failure> {
         let stop = Stop::arm(self.run.timeout)?;
         let (style, warning) = self.style_and_warning();
         let progress = Progress::start(style, self.settings.paint)
@@ -163,8 +165,8 @@ impl<'a> Job<'a> {
         })
     }
 
-    async fn work(&self, mode: Mode, stop: &Stop, events: Events) -> Result<Answer, Failure> {
-        let findings = self.findings(stop).await?;
+    async fn work(&self, mode: Mode, stop: &Stop, events: Events) -> Result<Answers, Failure> {
+        let (findings, reports) = self.findings(stop, &events).await?;
         let store = Arc::new(host::open_store(self.settings, mode)?);
         let folder = self.folder(&store)?;
         let client = wiring::client(self.settings, &self.certificates)?;
@@ -210,17 +212,36 @@ impl<'a> Job<'a> {
             settings: self.line_settings(folder.path()),
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };
-        Ok(patcher.patch(request).await?)
+        let selection =
+            Selection { platforms: self.platforms.to_vec(), reports, host: None, jobs: self.jobs() };
+        Ok(patcher.patch_platforms(request, selection).await?)
     }
 
-    async fn findings(&self, stop: &Stop) -> Result<Option<Findings>, Failure> {
-        let Some((path, scanner)) = &self.report else { return Ok(None) };
+    /// How many platforms are worked on at a time.
+    fn jobs(&self) -> usize {
+        self.run.jobs.map_or_else(cores, usize::from)
+    }
+
+    /// The one report there is, or those of a folder.
+    async fn findings(
+        &self,
+        stop: &Stop,
+        events: &Events,
+    ) -> Result<(Option<Findings>, Option<Vec<NamedReport>>), Failure> {
+        let Some((path, scanner)) = &self.report else { return Ok((None, None)) };
         let (path, scanner, cancel) = (path.to_path_buf(), scanner.clone(), stop.token.clone());
-        let reading = tokio::task::spawn_blocking(move || scanner.read(&path, &cancel));
+        let ignored = self.policy.ignore_errors;
+        let reading = tokio::task::spawn_blocking(move || scanner.read_all(&path, ignored, &cancel));
         // A pipe that nobody writes to would hold the reading thread for ever.
         let read = stop.token.run_until_cancelled(reading).await;
         let interrupted = || Failure::new(Kind::Interrupted, "interrupted");
-        read.ok_or_else(interrupted)?.map_err(|_| interrupted())?.map(Some)
+        match read.ok_or_else(interrupted)?.map_err(|_| interrupted())?? {
+            Reports::One(findings) => Ok((Some(findings), None)),
+            Reports::Folder(reports, left_out) => {
+                left_out.into_iter().for_each(|why| events(Event::Warning(why)));
+                Ok((None, Some(reports)))
+            }
+        }
     }
 
     fn folder(&self, store: &Store) -> Result<Folder, Failure> {
@@ -254,7 +275,7 @@ impl<'a> Job<'a> {
             work_dir: work_dir.to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             ca_certificates: self.certificates.bundle.clone(),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: cores(),
             compression: oci::media_type::Compression::Gzip,
             compression_level: None,
         }
@@ -262,15 +283,26 @@ impl<'a> Job<'a> {
 }
 
 impl Job<'_> {
-    /// Writes the VEX document where one was asked for. False where there is nothing to say in it.
-    pub fn write_vex(&self, answer: &Answer) -> Result<bool, Failure> {
+    /// Writes the VEX document where one was asked for: of several platforms all in one, and beside it each by itself. False
+    /// where there is nothing to say in it.
+    pub fn write_vex(&self, answers: &Answers) -> Result<bool, Failure> {
         let Some(path) = self.vex else { return Ok(true) };
         let seconds = self.settings.source_date_epoch.unwrap_or_else(now);
         let timestamp = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string();
-        match answer.openvex(&self.settings.vex_author, &timestamp) {
-            Some(document) => output::write(path, &document).map(|()| true),
-            None => Ok(self.report.is_none()),
+        let (author, each) = (&self.settings.vex_author, answers.each());
+        let Some(all) = Answer::openvex_of(each, author, &timestamp) else {
+            return Ok(self.report.is_none());
+        };
+        output::write(path, &all)?;
+        if each.len() > 1 && vex_files::is_a_file(path) {
+            for (at, answer) in each.iter().enumerate() {
+                let platform = |answer: &Answer| answer.document.image.platform.clone();
+                let number = each[..=at].iter().filter(|a| platform(a) == platform(answer)).count();
+                let Some(document) = answer.openvex(author, &timestamp) else { continue };
+                output::write(&vex_files::of_platform(path, &platform(answer), number), &document)?;
+            }
         }
+        Ok(true)
     }
 }
 
@@ -287,6 +319,11 @@ impl Folder {
             Folder::Cache(folder) => folder.path(),
         }
     }
+}
+
+/// Cores of this machine.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Seconds since 1970.

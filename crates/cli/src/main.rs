@@ -22,6 +22,7 @@ mod stored_source;
 mod target;
 mod tooling;
 mod ui;
+mod vex_files;
 mod wiring;
 mod work_folder;
 

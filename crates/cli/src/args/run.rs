@@ -11,9 +11,16 @@ pub struct SubjectArgs {
     #[arg(short, long, value_name = "IMAGE")]
     pub image: Option<String>,
 
-    /// Vulnerability report (JSON file); without one, everything is updated
-    #[arg(short, long, value_name = "FILE")]
+    /// Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated
+    #[arg(short, long, value_name = "FILE|DIR")]
     pub report: Option<PathBuf>,
+
+    /// Platform to patch, others stay as they are (repeatable) [default: all, or those that the reports are for]
+    ///
+    /// As os/architecture[/variant]: linux/amd64, linux/arm/v7. Everything else in the image's index is preserved bit for
+    /// bit. A report is for one platform; without this flag the result is then an image of that platform alone.
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub platform: Vec<oci::Platform>,
 
     /// Who made the report: trivy, native, or NAME of a plugin 'copa-NAME' on PATH
     #[arg(short, long, value_name = "NAME", default_value = "trivy")]
@@ -50,6 +57,10 @@ pub struct RunArgs {
     /// What runs the package tool
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: EngineChoice,
+
+    /// Platforms worked on side by side, at most [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: Option<u8>,
 
     /// Host the package tool may reach beside the image's own repositories (repeatable)
     ///

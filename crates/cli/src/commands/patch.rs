@@ -10,7 +10,7 @@ use crate::{
     ui::{self, Style},
 };
 use ::patch::{
-    Answer,
+    Answers,
     result::{ErrorRecord, ResultDocument, Status},
 };
 use std::path::Path;
@@ -45,16 +45,22 @@ fn carry_out(wanted: &Wanted<'_>, output: &OutputArgs, settings: &Settings) -> R
     let done = host::become_root().and_then(|mode| job.run(mode));
     let style = job.style();
     match done {
-        Ok(answer) => told(&job, &answer, output, style),
+        Ok(answers) => told(&job, answers, output, style),
         Err(failure) => Err(tell_failure(&job, failure, output, style)),
     }
 }
 
 /// Writes and prints what came of it.
-fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Result<exit::Code, Failure> {
-    let document = &answer.document;
+fn told(
+    job: &Job<'_>,
+    mut answers: Answers,
+    output: &OutputArgs,
+    style: Style,
+) -> Result<exit::Code, Failure> {
+    note_failures(&mut answers);
+    let document = answers.document();
     write_result(document, output)?;
-    let vex_written = job.write_vex(answer)?;
+    let vex_written = job.write_vex(&answers)?;
     let to_stdout = output.result.as_deref() == Some(Path::new(output::STDOUT));
     if job.is_plan() && !to_stdout {
         output::write(Path::new(output::STDOUT), ui::plan_text(document).as_bytes())?;
@@ -73,7 +79,34 @@ fn told(job: &Job<'_>, answer: &Answer, output: &OutputArgs, style: Style) -> Re
     Ok(if output.detailed_exit_code { detailed(document) } else { exit::OK })
 }
 
+/// Platforms that failed while the others went on have their error in the result.
+fn note_failures(answers: &mut Answers) {
+    let Answers::Several(several) = answers else { return };
+    for (at, error) in std::mem::take(&mut several.failures) {
+        let failure = Failure::from(error);
+        let exit_code = i32::from(failure.kind.code().code);
+        if let Some(platform) = several.document.platforms.get_mut(at) {
+            platform.error = Some(ErrorRecord { message: failure.message(), exit_code });
+        }
+    }
+}
+
+/// Of several platforms: findings remain where they do on one; nothing to do is what there is for none.
 fn detailed(document: &ResultDocument) -> exit::Code {
+    if !document.platforms.is_empty() {
+        let codes: Vec<exit::Code> = document.platforms.iter().map(detailed_of_one).collect();
+        let has = |code: exit::Code| codes.iter().any(|c| c.code == code.code);
+        let failed = document.platforms.iter().any(|p| p.status == Status::Failed);
+        return match document.status {
+            _ if failed || has(exit::FINDINGS_REMAIN) => exit::FINDINGS_REMAIN,
+            Status::UpToDate => exit::NOTHING_TO_DO,
+            _ => exit::OK,
+        };
+    }
+    detailed_of_one(document)
+}
+
+fn detailed_of_one(document: &ResultDocument) -> exit::Code {
     let remain = document.findings.iter().any(|f| !SETTLED.contains(&f.outcome.as_str()));
     // With --ignore-errors an image may stay as it is although there was something to do.
     let unmet = document.findings.iter().any(|f| UNMET.contains(&f.outcome.as_str()));
@@ -89,8 +122,9 @@ fn detailed(document: &ResultDocument) -> exit::Code {
 fn tell_failure(job: &Job<'_>, mut failure: Failure, output: &OutputArgs, style: Style) -> Failure {
     let known = failure.document.take();
     // Only what was judged is worth a summary; before that the error says it all.
-    let judged =
+    let of_one =
         |d: &ResultDocument| !d.findings.is_empty() && d.findings.iter().all(|f| f.outcome != "planned");
+    let judged = |d: &ResultDocument| of_one(d) || d.platforms.iter().any(of_one);
     let shown = matches!(style, Style::Live | Style::Lines);
     if let Some(document) = known.as_deref().filter(|d| shown && judged(d)) {
         output::say(&ui::summary(document, job.paint()));
@@ -137,6 +171,23 @@ mod tests {
             document.status = status;
             document.findings = outcomes.iter().map(finding).collect();
             assert_eq!(detailed(&document).code, want, "{status:?} {outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn several_platforms_have_one_code() {
+        use Status::{Failed, Patched, UpToDate};
+        for (whole, each, want) in [
+            (Patched, &[Patched, Patched][..], 0),
+            (Patched, &[Patched, UpToDate], 0),
+            (UpToDate, &[UpToDate, UpToDate], 20),
+            (Patched, &[Patched, Failed], 21),
+            (UpToDate, &[UpToDate, Failed], 21),
+        ] {
+            let of =
+                |status: &Status| ResultDocument { status: *status, ..ResultDocument::blank("1", "none") };
+            let platforms = each.iter().map(of).collect();
+            assert_eq!(detailed(&ResultDocument { platforms, ..of(&whole) }).code, want, "{each:?}");
         }
     }
 }

@@ -72,6 +72,14 @@ impl From<patch::Error> for Failure {
                 Kind::Image,
                 hint("Consider upgrading to a supported OS version, or leave out --exit-on-eol"),
             ),
+            E::Platforms { .. } => (Kind::Image, None),
+            E::Reports { .. } => (
+                Kind::Report,
+                hint(
+                    "a folder has one report for each platform; --ignore-errors goes on without those that do not fit",
+                ),
+            ),
+            E::Platform { .. } => return Failure::platform(error),
             E::Plan(source) => plan(source),
             E::Repository(source) => repository(source),
             E::Tooling { source, .. } => tooling(source),
@@ -89,6 +97,17 @@ impl From<patch::Error> for Failure {
             E::Cancelled => (Kind::Interrupted, None),
         };
         Failure { hint, ..Failure::of(kind, &error) }
+    }
+}
+
+impl Failure {
+    /// One of several platforms: its own failure, with the platform in front.
+    fn platform(error: patch::Error) -> Self {
+        let said = error.to_string();
+        match error {
+            patch::Error::Platform { source, .. } => Failure::from(*source).about(said),
+            other => Failure::of(Kind::Internal, &other),
+        }
     }
 }
 
@@ -185,9 +204,8 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
     match error {
         E::Registry(error) => registry(error, side),
         E::NotFound { .. } => (side, hint("Check that the image name is correct and accessible")),
-        E::NoPlatform { .. } | E::OtherPlatform { .. } => {
-            (Kind::Image, hint("images are patched on a host of their own platform"))
-        }
+        E::NoPlatform { .. } => (Kind::Image, hint("--platform names one that there is")),
+        E::OtherPlatform { .. } => (Kind::Image, hint("images are patched on a host of their own platform")),
         E::Image { .. } | E::Corrupt { .. } => (Kind::Image, None),
         E::Layout { .. } => (side, hint("an OCI layout is a folder with oci-layout, index.json and blobs")),
         E::Blob { source, .. } => boxed(&**source, side),

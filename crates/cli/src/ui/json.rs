@@ -61,6 +61,11 @@ fn event_object(event: &Event) -> Value {
         Event::Upload { digest, done, total } => {
             json!({"event": "upload", "digest": digest.to_string(), "done": done, "total": total})
         }
+        Event::Platform { platform, event } => {
+            let mut object = event_object(event);
+            object["platform"] = platform.as_ref().into();
+            object
+        }
         Event::Planned(lines) => json!({"event": "planned", "fixes": lines}),
         Event::Warning(text) => json!({"event": "warning", "text": text}),
     }
@@ -102,11 +107,16 @@ mod tests {
     fn every_event_is_one_line_with_schema_and_time() {
         let mut json = Json(Vec::new());
         json.event(&Event::PhaseStarted(Phase::Pull), Instant::now());
-        json.event(&Event::Warning("a\nb\u{1b}".into()), Instant::now());
+        let warning = Event::Warning("a\nb\u{1b}".into());
+        json.event(
+            &Event::Platform { platform: "linux/arm64".into(), event: Box::new(warning) },
+            Instant::now(),
+        );
         let text = String::from_utf8(json.0).unwrap();
         let objects: Vec<Value> = text.lines().map(parsed).collect();
         assert_eq!(objects[0]["phase"], "pull");
         assert_eq!(objects[1]["text"], "a\nb\u{1b}");
+        assert_eq!([&objects[0]["platform"], &objects[1]["platform"]], [&Value::Null, &"linux/arm64".into()]);
         for object in objects {
             assert_eq!(object["schema"], SCHEMA);
             assert!(object["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());

@@ -3,14 +3,16 @@
 use super::{
     Display,
     paint::Paint,
+    parted,
     text::{counted, printable, short_digest, took},
-    warning_line,
+    warning_of,
 };
 use engine::LayerStage;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use patch::Event;
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,64 +26,77 @@ const BLOB: &str = "  {prefix} [{bar:24}] {decimal_bytes} / {decimal_total_bytes
 pub struct Live {
     all: MultiProgress,
     paint: Paint,
+    /// What is shown of the whole, and of each platform that is worked on beside others.
+    rows: BTreeMap<Option<Arc<str>>, Row>,
+    said: bool,
+}
+
+/// What one of them is doing right now.
+#[derive(Default)]
+struct Row {
+    platform: Option<Arc<str>>,
     phase: Option<(ProgressBar, &'static str)>,
     step: Option<ProgressBar>,
     blobs: BTreeMap<String, ProgressBar>,
     cached: usize,
-    said: bool,
 }
 
-impl Live {
-    /// On standard error.
-    pub fn new(paint: Paint) -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Live { all, paint, phase: None, step: None, blobs: BTreeMap::new(), cached: 0, said: false }
+impl Row {
+    /// The phase's words, and which platform it is of.
+    fn titled(&self, title: &str) -> String {
+        match &self.platform {
+            Some(platform) => format!("{} {title}", printable(platform)),
+            None => title.to_owned(),
+        }
     }
 
-    fn spinner(&self, template: &str) -> ProgressBar {
-        let bar = self.all.add(ProgressBar::new_spinner());
+    /// Puts a bar below the last that there is of the same platform.
+    fn add(&self, all: &MultiProgress, bar: ProgressBar) -> ProgressBar {
+        match self.blobs.values().next_back().or(self.step.as_ref()).or(self.phase.as_ref().map(|(p, _)| p)) {
+            Some(above) => all.insert_after(above, bar),
+            None => all.add(bar),
+        }
+    }
+
+    fn spinner(&self, all: &MultiProgress, template: &str) -> ProgressBar {
+        let bar = self.add(all, ProgressBar::new_spinner());
         bar.set_style(style(template).tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
         bar.enable_steady_tick(TICK);
         bar
     }
 
-    fn say(&mut self, line: &str) {
-        self.said = true;
-        let _ = self.all.println(line);
-    }
-
     /// A blob at work; it has a bar until it is through.
-    fn blob(&mut self, digest: &str, done: u64, total: u64, through: bool) {
+    fn blob(&mut self, all: &MultiProgress, digest: &str, (done, total): (u64, u64), through: bool) {
         if through {
             if let Some(bar) = self.blobs.remove(digest) {
                 bar.finish_and_clear();
             }
             return;
         }
-        let bar = self.blobs.entry(digest.to_owned()).or_insert_with(|| {
-            let bar = self.all.add(ProgressBar::new(total));
+        if !self.blobs.contains_key(digest) {
+            let bar = self.add(all, ProgressBar::new(total));
             bar.set_style(style(BLOB).progress_chars("━╸ "));
             bar.set_prefix(short_digest(digest).to_owned());
-            bar
-        });
-        bar.set_position(done);
+            self.blobs.insert(digest.to_owned(), bar);
+        }
+        self.blobs[digest].set_position(done);
     }
 
-    fn engine(&mut self, event: &engine::Event) {
+    fn engine(&mut self, all: &MultiProgress, event: &engine::Event, paint: Paint) {
         match event {
             engine::Event::Layer { stage: LayerStage::Cached, .. } => self.cached += 1,
             engine::Event::Layer { digest, done, total, stage } => {
-                self.blob(&digest.to_string(), *done, *total, *stage == LayerStage::Ready);
+                self.blob(all, &digest.to_string(), (*done, *total), *stage == LayerStage::Ready);
             }
             engine::Event::StepStarted { index, total, title } => {
                 self.clear_step();
-                let bar = self.spinner(STEP);
+                let bar = self.spinner(all, STEP);
                 bar.set_prefix(format!("[{}/{total}] {}", index + 1, printable(title)));
                 self.step = Some(bar);
             }
             engine::Event::StepOutput { line, .. } => {
                 if let Some(bar) = &self.step {
-                    bar.set_message(self.paint.faint(&printable(line)));
+                    bar.set_message(paint.faint(&printable(line)));
                 }
             }
             engine::Event::StepEnded { .. } => self.clear_step(),
@@ -99,51 +114,79 @@ impl Live {
         std::mem::take(&mut self.blobs).into_values().for_each(|bar| bar.finish_and_clear());
     }
 
-    fn phase_started(&mut self, title: &'static str) {
+    fn phase_started(&mut self, all: &MultiProgress, title: &'static str) {
         self.clear();
-        let bar = self.spinner(SPINNER);
-        bar.set_message(title);
+        let bar = self.spinner(all, SPINNER);
+        bar.set_message(self.titled(title));
         self.phase = Some((bar, title));
     }
 
-    fn phase_ended(&mut self, time: Duration) {
+    /// Takes the phase away, and gives its words.
+    fn phase_ended(&mut self) -> Option<(String, String)> {
         self.clear();
         let cached = match std::mem::take(&mut self.cached) {
             0 => String::new(),
             n => format!(", {} already in the cache", counted(n, "layer")),
         };
-        if let Some((bar, title)) = self.phase.take() {
-            bar.finish_and_clear();
-            let detail = self.paint.faint(&format!("{}{cached}", took(time)));
-            self.say(&format!("{} {title}  {detail}", self.paint.good("✓")));
+        let (bar, title) = self.phase.take()?;
+        bar.finish_and_clear();
+        Some((self.titled(title), cached))
+    }
+}
+
+impl Live {
+    /// On standard error.
+    pub fn new(paint: Paint) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Live { all, paint, rows: BTreeMap::new(), said: false }
+    }
+
+    fn say(&mut self, line: &str) {
+        self.said = true;
+        let _ = self.all.println(line);
+    }
+
+    fn row(&mut self, row: &mut Row, event: &Event) {
+        match event {
+            Event::PhaseStarted(phase) => row.phase_started(&self.all, phase.title()),
+            Event::PhaseEnded(_, time) => {
+                if let Some((title, cached)) = row.phase_ended() {
+                    let detail = self.paint.faint(&format!("{}{cached}", took(*time)));
+                    self.say(&format!("{} {title}  {detail}", self.paint.good("✓")));
+                }
+            }
+            Event::Engine(event) => row.engine(&self.all, event, self.paint),
+            Event::Upload { digest, done, total } => {
+                row.blob(&self.all, &digest.to_string(), (*done, *total), done == total)
+            }
+            Event::Planned(lines) if lines.is_empty() => {}
+            Event::Planned(lines) => {
+                let fixes = counted(lines.len(), "package");
+                let text = row.titled(&format!("{fixes} to be brought to a fixed version"));
+                self.say(&self.paint.faint(&format!("  {text}")));
+            }
+            Event::Warning(text) => self.say(&warning_of(row.platform.as_deref(), text, self.paint)),
+            Event::Platform { event, .. } => self.row(row, event),
         }
     }
 }
 
 impl Display for Live {
     fn event(&mut self, event: &Event, _: Instant) {
-        match event {
-            Event::PhaseStarted(phase) => self.phase_started(phase.title()),
-            Event::PhaseEnded(_, time) => self.phase_ended(*time),
-            Event::Engine(event) => self.engine(event),
-            Event::Upload { digest, done, total } => {
-                self.blob(&digest.to_string(), *done, *total, done == total)
-            }
-            Event::Planned(lines) if lines.is_empty() => {}
-            Event::Planned(lines) => {
-                let fixes = counted(lines.len(), "package");
-                self.say(&self.paint.faint(&format!("  {fixes} to be brought to a fixed version")));
-            }
-            Event::Warning(text) => self.say(&warning_line(text, self.paint)),
-        }
+        let (platform, event) = parted(event);
+        let platform = platform.cloned();
+        let mut row = self.rows.remove(&platform).unwrap_or_default();
+        row.platform.clone_from(&platform);
+        self.row(&mut row, event);
+        self.rows.insert(platform, row);
     }
 
     /// What is still at work when the end comes did not get through.
     fn end(&mut self) -> bool {
-        self.clear();
-        if let Some((bar, title)) = self.phase.take() {
-            bar.finish_and_clear();
-            self.say(&format!("{} {title}", self.paint.bad("✗")));
+        for mut row in std::mem::take(&mut self.rows).into_values() {
+            if let Some((title, _)) = row.phase_ended() {
+                self.say(&format!("{} {title}", self.paint.bad("✗")));
+            }
         }
         self.said
     }

@@ -134,6 +134,22 @@ fn draw(mut display: Box<dyn Display>, receiver: &Receiver<Message>) -> bool {
     display.end()
 }
 
+/// The platform that an event is about, where several are worked on, and what happened.
+fn parted(event: &Event) -> (Option<&Arc<str>>, &Event) {
+    match event {
+        Event::Platform { platform, event } => (Some(platform), event),
+        event => (None, event),
+    }
+}
+
+/// A warning about one of several platforms as it is printed.
+fn warning_of(platform: Option<&str>, warning: &str, paint: paint::Paint) -> String {
+    match platform {
+        Some(platform) => warning_line(&format!("{platform}: {warning}"), paint),
+        None => warning_line(warning, paint),
+    }
+}
+
 /// A warning as it is printed.
 pub fn warning_line(warning: &str, paint: paint::Paint) -> String {
     format!("{} {}", paint.warn("warning:"), text::printable(warning))

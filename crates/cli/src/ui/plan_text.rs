@@ -4,8 +4,25 @@ use super::text::{counted, printable, table};
 use patch::result::{FindingRecord, FixRecord, ResultDocument};
 use std::fmt::Write;
 
-/// The plan as text.
+/// The plan as text: of several platforms one after the other, and then what stays as it is.
 pub fn plan_text(document: &ResultDocument) -> String {
+    if document.platforms.is_empty() {
+        return one(document);
+    }
+    let mut out = document.platforms.iter().map(one).collect::<Vec<_>>().join("\n");
+    let kept =
+        document.preserved.iter().filter_map(|kept| Some((kept.platform.as_ref()?, kept.why.as_ref()?)));
+    let up_to_date = |platform: &String| document.platforms.iter().any(|of| of.image.platform == *platform);
+    for (platform, why) in kept.filter(|(platform, _)| !up_to_date(platform)) {
+        let _ = writeln!(out, "\n{} would stay as it is: {}", printable(platform), printable(why));
+    }
+    for note in &document.notes {
+        let _ = writeln!(out, "note: {}", printable(note));
+    }
+    out
+}
+
+fn one(document: &ResultDocument) -> String {
     let image = &document.image;
     let mut out = format!("{} ({}, {})\n", printable(&image.name), image.platform, printable(&image.os));
     let _ = writeln!(out, "{}", image.digest);

@@ -4,7 +4,7 @@ use super::{
     paint::Paint,
     text::{bytes, counted, printable, table},
 };
-use patch::result::{FindingRecord, PackageRecord, PatchedRecord, ResultDocument, Status};
+use patch::result::{FindingRecord, PackageRecord, PatchedRecord, PreservedRecord, ResultDocument, Status};
 use std::fmt::Write;
 
 /// Findings listed of a kind that nobody can do anything about now. The result document has them all.
@@ -16,6 +16,9 @@ const QUIET: [&str; 2] = ["no-fix-known", "already-fixed"];
 
 /// The summary of a run, as lines.
 pub fn summary(document: &ResultDocument, paint: Paint) -> String {
+    if !document.platforms.is_empty() {
+        return several(document, paint);
+    }
     let mut out = String::new();
     match (document.status, &document.patched) {
         (Status::Patched, Some(patched)) => out.push_str(&head(document, patched, paint)),
@@ -28,6 +31,66 @@ pub fn summary(document: &ResultDocument, paint: Paint) -> String {
     out.push_str(&packages(&document.packages, paint));
     out.push_str(&findings(document, paint));
     out
+}
+
+/// Several platforms: the whole, a line for each, and what there is to say of each.
+fn several(document: &ResultDocument, paint: Paint) -> String {
+    let mut out = match (&document.index, document.status) {
+        (Some(index), _) => {
+            let rows = [
+                ["image".to_owned(), printable(&document.image.name).into_owned()],
+                ["patched".to_owned(), paint.strong(&printable(&index.reference))],
+                ["digest".to_owned(), printable(&index.digest).into_owned()],
+            ];
+            format!("{}\n{}", paint.good("Image patched"), table(&rows.map(Vec::from), 2))
+        }
+        (None, Status::UpToDate) => "Image is already up-to-date. No patch was applied.\n".to_owned(),
+        (None, _) => String::new(),
+    };
+    let _ = write!(out, "\n{}\n{}", paint.strong("Platforms"), table(&platforms(document), 2));
+    for of in &document.platforms {
+        let details = format!("{}{}", packages(&of.packages, paint), findings(of, paint));
+        if !details.is_empty() {
+            let _ =
+                write!(out, "\n{}\n{}", paint.strong(&printable(&of.image.platform)), details.trim_start());
+        }
+    }
+    out
+}
+
+/// A row for each platform: what became of it, and why where it stays as it is.
+fn platforms(document: &ResultDocument) -> Vec<Vec<String>> {
+    let worked_on = document.platforms.iter().map(|of| {
+        let detail = match (of.status, &of.error) {
+            (_, Some(error)) => printable(&error.message).into_owned(),
+            (Status::Patched, None) => counts(of),
+            _ => String::new(),
+        };
+        vec![printable(&of.image.platform).into_owned(), status_word(of.status).to_owned(), detail]
+    });
+    let is_told =
+        |kept: &&PreservedRecord| !document.platforms.iter().any(|of| of.image.digest == kept.digest);
+    let preserved =
+        document.preserved.iter().filter(|kept| kept.platform.is_some()).filter(is_told).map(|kept| {
+            let cells = [kept.platform.as_deref(), Some("preserved"), kept.why.as_deref()];
+            cells.map(|cell| printable(cell.unwrap_or_default()).into_owned()).to_vec()
+        });
+    worked_on.chain(preserved).collect()
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Patched => "patched",
+        Status::UpToDate => "up-to-date",
+        Status::Planned => "planned",
+        Status::Failed => "failed",
+    }
+}
+
+fn counts(document: &ResultDocument) -> String {
+    let counts = document.summary.iter().map(|(outcome, n)| format!("{n} {outcome}"));
+    let packages = counted(document.packages.len(), "package");
+    std::iter::once(packages).chain(counts).collect::<Vec<_>>().join(", ")
 }
 
 fn head(document: &ResultDocument, patched: &PatchedRecord, paint: Paint) -> String {
@@ -190,6 +253,46 @@ warning: apt-held packages found, not patched: bash
         assert!(text.starts_with("Image is already up-to-date. No patch was applied.\n"), "{text}");
         assert!(text.contains("and 10 more"), "{text}");
         assert_eq!(text.lines().filter(|l| l.contains("CVE-")).count(), QUIET_LINES_MAX);
+    }
+
+    #[test]
+    fn platforms_are_told_in_one_table_and_then_each() {
+        let of = |platform: &str, fields: serde_json::Value| {
+            let mut document = serde_json::to_value(document(fields)).unwrap();
+            document["image"]["platform"] = platform.into();
+            document["image"]["digest"] = platform.into();
+            document
+        };
+        let document = document(json!({
+            "index": {"reference": "reg.example/app:1-patched", "digest": "sha256:bb", "mediaType": "x"},
+            "platforms": [
+                of("linux/amd64", json!({"packages": [{"name": "a", "architecture": "amd64", "from": "1", "to": "2"}],
+                    "findings": [finding("CVE-1", "a", "fixed")], "summary": {"fixed": 1}})),
+                of("linux/arm64", json!({"status": "failed", "error": {"message": "no\u{1b}", "exitCode": 7}})),
+                of("linux/s390x", json!({"status": "up-to-date"}))],
+            "preserved": [{"digest": "linux/s390x", "platform": "linux/s390x", "kind": "image", "why": "nothing to do"},
+                {"digest": "sha256:cc", "kind": "attestation"},
+                {"digest": "sha256:dd", "platform": "windows/amd64", "kind": "image", "why": "only Linux"}],
+        }));
+        let expected = "\
+Image patched
+  image    reg.example/app:1
+  patched  reg.example/app:1-patched
+  digest   sha256:bb
+
+Platforms
+  linux/amd64    patched     1 package, 1 fixed
+  linux/arm64    failed      no\\u{1b}
+  linux/s390x    up-to-date
+  windows/amd64  preserved   only Linux
+
+linux/amd64
+1 package changed
+  a  1 → 2
+
+1 finding: 1 fixed
+";
+        assert_eq!(summary(&document, Paint(false)), expected);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod matrix;
 mod modes;
 mod outcomes;
 mod pacman;
+mod platforms;
 mod policy;
 mod repatch;
 mod repositories;
