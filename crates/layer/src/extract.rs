@@ -94,7 +94,7 @@ impl<'a> Extractor<'a> {
 
     /// Applies a layer's tar.
     pub fn tar(&mut self, input: impl Read) -> Result<(), Error> {
-        let mut reader = TarReader::new(input, &self.limits);
+        let mut reader = TarReader::with_sparse(input, &self.limits);
         while let Some(entry) = reader.next_entry()? {
             match meaning(&entry.path)? {
                 Meaning::Plain => self.set(&entry, Some(&mut reader))?,

@@ -23,6 +23,7 @@ mod recompress;
 mod record;
 mod remove;
 mod select;
+mod sparse;
 mod staged;
 mod tar_header;
 mod tar_reader;

@@ -25,6 +25,9 @@ pub const GZIP_TEXT_BYTES_MAX: usize = 4096;
 /// Bytes of one extension header (PAX records or a GNU long name), as Go's reader has it.
 pub const EXTENSION_BYTES_MAX: u64 = 1 << 20;
 
+/// Parts of one sparse file: a disk image of many gigabytes has some thousand.
+pub const SPARSE_PARTS_MAX: usize = 1 << 17;
+
 /// Bytes of a path: what one system call takes, without the closing NUL.
 pub const PATH_BYTES_MAX: usize = 4095;
 

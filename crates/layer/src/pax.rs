@@ -1,6 +1,9 @@
 //! PAX extended header records: parsed strictly, one meaning each.
 
-use crate::limits::{XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX};
+use crate::{
+    limits::{XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX},
+    sparse::Records,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use std::collections::BTreeMap;
 
@@ -14,6 +17,7 @@ pub(crate) struct Pax {
     pub(crate) gid: Option<u64>,
     pub(crate) mtime: Option<(i64, u32)>,
     pub(crate) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) sparse: Records,
 }
 
 const SCHILY_XATTR: &[u8] = b"SCHILY.xattr.";
@@ -27,7 +31,7 @@ impl Pax {
         for record in records(bytes) {
             let (key, value) = record?;
             match seen.insert(key, value) {
-                Some(earlier) if earlier != value => {
+                Some(earlier) if earlier != value && !Records::repeats(key) => {
                     return Err(format!("conflicting PAX records \"{}\"", key.escape_ascii()));
                 }
                 _ => pax.take(key, value)?,
@@ -44,6 +48,9 @@ impl Pax {
             let unpadded = value.trim_ascii_end().split(|b| *b == b'=').next().unwrap_or(value);
             let value = STANDARD_NO_PAD.decode(unpadded).map_err(|_| "PAX xattr is not base64")?;
             return self.xattr(url_decode(name), value);
+        }
+        if Records::is_key(key) {
+            return self.sparse.take(key, value);
         }
         match key {
             b"path" => self.path = Some(text("path", value)?),
@@ -92,7 +99,7 @@ pub(crate) fn check_global(bytes: &[u8]) -> Result<(), String> {
 
 /// Records that change what an entry is and that we do not read are refused; all others say nothing to us.
 fn unless_meaningful(key: &[u8]) -> Result<(), String> {
-    if key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize" {
+    if Records::is_key(key) || key == b"SCHILY.realsize" {
         return Err("unsupported: sparse file".into());
     }
     if matches!(
@@ -228,7 +235,9 @@ mod tests {
             (rec("size= 1"), "not a number"),
             (rec("size=99999999999999999999"), "not a number"),
             (rec("mtime=1e5"), "not a time"),
-            (rec("GNU.sparse.major=1"), "sparse"),
+            (rec("GNU.sparse.major=x"), "not a number"),
+            (rec("GNU.sparse.other=1"), "unsupported"),
+            ([rec("GNU.sparse.size=1"), rec("GNU.sparse.realsize=2")].concat(), "conflicting"),
             (rec("SCHILY.realsize=1"), "sparse"),
             (rec("LIBARCHIVE.xattr.user.x=***"), "base64"),
             (
@@ -244,7 +253,14 @@ mod tests {
     #[test]
     fn global_headers_may_only_remark() {
         assert!(check_global(&rec("comment=0123abc")).is_ok());
-        for body in ["path=x", "size=3", "uid=0", "mtime=0", "SCHILY.xattr.security.capability=x"] {
+        for body in [
+            "path=x",
+            "size=3",
+            "uid=0",
+            "mtime=0",
+            "SCHILY.xattr.security.capability=x",
+            "GNU.sparse.size=1",
+        ] {
             assert!(check_global(&rec(body)).is_err(), "{body}");
         }
     }

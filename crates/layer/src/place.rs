@@ -18,11 +18,21 @@ use rustix::{
 };
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{Read, Seek, Write},
     ops::ControlFlow,
 };
 
 const OWN_USE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Zeros of at least so many bytes at a time are not written, which leaves a hole.
+const HOLE_BYTES_MIN: usize = 32 << 10;
+
+/// How far the copy of a content is.
+struct Copy {
+    left: u64,
+    /// The last bytes were not written, being zeros.
+    in_hole: bool,
+}
 
 impl Extractor<'_> {
     pub(crate) fn put_file(
@@ -67,9 +77,9 @@ impl Extractor<'_> {
 
     fn copy(&mut self, from: &mut dyn Read, to: &mut File, real: &EntryPath, size: u64) -> Result<(), Error> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut left = size;
+        let mut copy = Copy { left: size, in_hole: false };
         let copied = loop {
-            match self.copy_some(from, to, &mut buffer, &mut left) {
+            match self.copy_some(from, to, &mut buffer, &mut copy) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => break Ok(()),
                 Err(e) => break Err(uncarry(|| format!("writing {real}"), e)),
@@ -77,7 +87,15 @@ impl Extractor<'_> {
         };
         self.buffer = buffer;
         copied?;
-        if left == 0 { Ok(()) } else { Err(bad_entry(real, format!("content is {left} bytes short"))) }
+        let Copy { left, in_hole } = copy;
+        if left > 0 {
+            return Err(bad_entry(real, format!("content is {left} bytes short")));
+        }
+        if in_hole {
+            // Nothing was written at its end.
+            to.set_len(size).map_err(|e| Error::Io { doing: format!("writing {real}"), source: e })?;
+        }
+        Ok(())
     }
 
     fn copy_some(
@@ -85,18 +103,24 @@ impl Extractor<'_> {
         from: &mut dyn Read,
         to: &mut File,
         buffer: &mut [u8],
-        left: &mut u64,
+        copy: &mut Copy,
     ) -> std::io::Result<ControlFlow<()>> {
         if (self.cancel)() {
             return Err(crate::failure::carry(Error::Cancelled));
         }
-        let most = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(copy.left).unwrap_or(usize::MAX).min(buffer.len());
         let count = from.read(&mut buffer[..most])?;
         if count == 0 {
             return Ok(ControlFlow::Break(()));
         }
-        to.write_all(&buffer[..count])?;
-        *left -= count as u64;
+        let written = &buffer[..count];
+        copy.in_hole = count >= HOLE_BYTES_MIN && written.iter().all(|byte| *byte == 0);
+        if copy.in_hole {
+            to.seek_relative(count as i64)?;
+        } else {
+            to.write_all(written)?;
+        }
+        copy.left -= count as u64;
         Ok(ControlFlow::Continue(()))
     }
 

@@ -91,6 +91,22 @@ impl<'a> Header<'a> {
         Ok((self.number("major device number", 329, 8)?, self.number("minor device number", 337, 8)?))
     }
 
+    /// Size, map and whether that goes on, of a sparse file as GNU's old headers have it.
+    pub(crate) fn sparse(&self) -> Result<(u64, Vec<u64>, bool), String> {
+        if self.dialect() != Dialect::Gnu {
+            return Err("unsupported: sparse file that is none of GNU's".into());
+        }
+        let map = self.parts(386, 4)?;
+        Ok((self.number("size of a sparse file", 483, 12)?, map, self.0[482] != 0))
+    }
+
+    /// Offsets and sizes by turns, until the first that is not there.
+    fn parts(&self, at: usize, most: usize) -> Result<Vec<u64>, String> {
+        let fields = (0..2 * most).map(|n| at + 12 * n);
+        let there = fields.take_while(|at| self.0[*at] != 0);
+        there.map(|at| self.number("map of a sparse file", at, 12)).collect()
+    }
+
     fn text(&self, at: usize, len: usize) -> &'a [u8] {
         let field = &self.0[at..at + len];
         field.split(|b| *b == 0).next().unwrap_or(field)
@@ -117,6 +133,11 @@ impl<'a> Header<'a> {
         }
         Ok(digits.iter().fold(0, |n, d| n * 8 + u64::from(d - b'0')))
     }
+}
+
+/// A block after GNU's old header of a sparse file: more of its map, and whether that goes on still.
+pub(crate) fn sparse_extension(block: &[u8; BLOCK]) -> Result<(Vec<u64>, bool), String> {
+    Ok((Header(block).parts(0, 21)?, block[504] != 0))
 }
 
 fn unsigned_base_256(bytes: &[u8]) -> Option<u64> {

@@ -4,9 +4,10 @@
 use crate::{
     Entry, EntryPath, Error, Kind,
     failure::uncarry,
-    limits::{EXTENSION_BYTES_MAX, Limits, NAME_BYTES_MAX, PATH_BYTES_MAX},
+    limits::{EXTENSION_BYTES_MAX, Limits, NAME_BYTES_MAX, PATH_BYTES_MAX, SPARSE_PARTS_MAX},
     pax::{self, Pax},
-    tar_header::{BLOCK, Header},
+    sparse::{Content, Lines, Piece, Sparse, bad_map},
+    tar_header::{BLOCK, Header, sparse_extension},
 };
 use std::io::{self, Read};
 
@@ -23,6 +24,18 @@ pub struct TarReader<R> {
     padding: u64,
     entries: u64,
     entries_max: u64,
+    /// Whether sparse files are taken.
+    takes_sparse: bool,
+    /// How the content goes on, where it is that of a sparse file.
+    sparse: Option<Content>,
+}
+
+/// An entry whose header was read.
+struct Begun {
+    entry: Entry,
+    /// Bytes of it in the archive.
+    stored: u64,
+    sparse: Option<Sparse>,
 }
 
 /// Extension headers met before an entry.
@@ -40,9 +53,23 @@ impl Extensions {
 }
 
 impl<R: Read> TarReader<R> {
-    /// A stream from its beginning.
+    /// A stream from its beginning. Sparse files are refused: what an entry holds is its bytes in the stream.
     pub fn new(input: R, limits: &Limits) -> Self {
-        TarReader { input, offset: 0, content: 0, padding: 0, entries: 0, entries_max: limits.entries }
+        TarReader {
+            input,
+            offset: 0,
+            content: 0,
+            padding: 0,
+            entries: 0,
+            entries_max: limits.entries,
+            takes_sparse: false,
+            sparse: None,
+        }
+    }
+
+    /// The same with sparse files, whose size is that with their holes, which are read as zeros.
+    pub fn with_sparse(input: R, limits: &Limits) -> Self {
+        TarReader { takes_sparse: true, ..TarReader::new(input, limits) }
     }
 
     /// The next entry, or `None` at the end of the archive. What was not read of the content before is skipped.
@@ -67,8 +94,8 @@ impl<R: Read> TarReader<R> {
                 }
                 _ => {
                     self.count(start)?;
-                    let entry = self.entry(&header, extensions).map_err(malformed)?;
-                    return Ok(Some(entry));
+                    let begun = self.entry(&header, extensions).map_err(malformed)?;
+                    return self.begin(begun).map(Some);
                 }
             }
         }
@@ -121,21 +148,96 @@ impl<R: Read> TarReader<R> {
         Ok(body)
     }
 
+    /// Goes on to the content of an entry.
+    fn begin(&mut self, begun: Begun) -> Result<Entry, Error> {
+        let Begun { entry, stored, sparse } = begun;
+        let (Some(sparse), Kind::File { size }) = (sparse, &entry.kind) else {
+            self.begin_content(stored);
+            return Ok(entry);
+        };
+        let start = self.offset;
+        let map = match sparse {
+            Sparse::InContent => {
+                self.begin_content(stored);
+                self.map_in_content()?
+            }
+            Sparse::Known(map) => {
+                self.begin_content(stored);
+                map
+            }
+            Sparse::Continued(map) => {
+                let map = self.rest_of_map(map)?;
+                self.begin_content(stored);
+                map
+            }
+        };
+        let malformed = |why| Error::Malformed { offset: start, why: format!("{}: {why}", entry.path) };
+        self.sparse = Some(Content::new(&map, *size, self.content).map_err(malformed)?);
+        Ok(entry)
+    }
+
+    /// The map of a sparse file in blocks after its header.
+    fn rest_of_map(&mut self, mut map: Vec<u64>) -> Result<Vec<u64>, Error> {
+        loop {
+            let (mut block, offset) = ([0; BLOCK], self.offset);
+            let malformed = |why| Error::Malformed { offset, why };
+            if !self.exact_or_end(&mut block)? {
+                return Err(self.cut_short());
+            }
+            let (more, goes_on) = sparse_extension(&block).map_err(malformed)?;
+            map.extend(more);
+            if map.len() > 2 * SPARSE_PARTS_MAX {
+                let why = format!("a sparse file of more than {SPARSE_PARTS_MAX} parts");
+                return Err(Error::Malformed { offset, why });
+            }
+            if !goes_on {
+                return Ok(map);
+            }
+        }
+    }
+
+    /// The map of a sparse file in the first blocks of its content.
+    fn map_in_content(&mut self) -> Result<Vec<u64>, Error> {
+        let mut lines = Lines::default();
+        loop {
+            let (mut block, offset) = ([0; BLOCK], self.offset);
+            let malformed = |why| Error::Malformed { offset, why };
+            if self.content < BLOCK as u64 {
+                return Err(malformed(bad_map()));
+            }
+            self.read_exact(&mut block).map_err(|e| uncarry(|| "reading a layer".into(), e))?;
+            if let Some(map) = lines.take(&block).map_err(malformed)? {
+                return Ok(map);
+            }
+        }
+    }
+
     fn begin_content(&mut self, size: u64) {
         self.content = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
     }
 
-    fn entry(&mut self, header: &Header<'_>, extensions: Extensions) -> Result<Entry, String> {
+    fn entry(&self, header: &Header<'_>, extensions: Extensions) -> Result<Begun, String> {
         let Extensions { pax, long_name, long_link } = extensions;
-        let pax = pax.unwrap_or_default();
-        let name = pax.path.or(long_name).unwrap_or_else(|| header.name());
+        let mut pax = pax.unwrap_or_default();
+        let sparse_name = pax.sparse.name.take();
+        let name = sparse_name.or(pax.path).or(long_name).unwrap_or_else(|| header.name());
         let link = pax.link_path.or(long_link).unwrap_or_else(|| header.link_name());
-        let size = pax.size.map_or_else(|| header.size(), Ok)?;
-        if size > u64::MAX - BLOCK as u64 {
+        let stored = pax.size.map_or_else(|| header.size(), Ok)?;
+        if stored > u64::MAX - BLOCK as u64 {
             return Err("size is out of range".into());
         }
         let path = checked_path(&name)?;
+        let sparse = match (header.type_flag(), pax.sparse.is_empty()) {
+            (b'S', true) => Some(of_header(header)?),
+            (0 | b'0', false) => Some(pax.sparse.settled().map_err(|why| format!("{path}: {why}"))?),
+            (_, false) => return Err(format!("{path}: sparse file of two kinds, or no file")),
+            (_, true) => None,
+        };
+        if sparse.is_some() && !self.takes_sparse {
+            return Err(format!("{path}: unsupported: sparse file"));
+        }
+        let (size, sparse) = sparse.map_or((stored, None), |(size, sparse)| (size, Some(sparse)));
         let kind = kind(header, &name, link, size).map_err(|why| format!("{path}: {why}"))?;
         let id = |pax: Option<u64>, own: Result<u64, String>| pax.map_or(own, Ok).and_then(checked_id);
         let entry = Entry {
@@ -147,11 +249,11 @@ impl<R: Read> TarReader<R> {
             xattrs: pax.xattrs,
             path,
         };
-        self.begin_content(size);
-        Ok(entry)
+        Ok(Begun { entry, stored, sparse })
     }
 
     fn skip_rest(&mut self) -> Result<(), Error> {
+        self.sparse = None;
         let mut buffer = [0; 8 * BLOCK];
         while self.content + self.padding > 0 {
             let most = (self.content + self.padding).min(buffer.len() as u64) as usize;
@@ -210,6 +312,25 @@ impl<R: Read> TarReader<R> {
 
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let Some(sparse) = &self.sparse else { return self.stored(out) };
+        let count = match sparse.next(out.len()) {
+            None => return Ok(0),
+            Some(Piece::Hole(count)) => {
+                out[..count].fill(0);
+                count
+            }
+            Some(Piece::Data(count)) => self.stored(&mut out[..count])?,
+        };
+        if let Some(sparse) = &mut self.sparse {
+            sparse.advance(count);
+        }
+        Ok(count)
+    }
+}
+
+impl<R: Read> TarReader<R> {
+    /// Bytes of the content that are in the stream.
+    fn stored(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.content).unwrap_or(usize::MAX).min(out.len());
         if most == 0 {
             return Ok(0);
@@ -247,6 +368,12 @@ impl Extensions {
     }
 }
 
+/// A sparse file of GNU's old headers.
+fn of_header(header: &Header<'_>) -> Result<(u64, Sparse), String> {
+    let (size, map, goes_on) = header.sparse()?;
+    Ok((size, if goes_on { Sparse::Continued(map) } else { Sparse::Known(map) }))
+}
+
 /// A GNU long name: text up to a NUL, and nothing but NULs after it.
 fn long_text(body: &[u8]) -> Result<Vec<u8>, String> {
     let end = body.iter().position(|b| *b == 0).unwrap_or(body.len());
@@ -260,7 +387,7 @@ fn kind(header: &Header<'_>, name: &[u8], link: Vec<u8>, size: u64) -> Result<Ki
     let kind = match header.type_flag() {
         // Before POSIX a directory was a file whose name ends in a slash.
         0 if name.ends_with(b"/") => Kind::Directory,
-        0 | b'0' | b'7' => {
+        0 | b'0' | b'7' | b'S' => {
             if name.ends_with(b"/") {
                 return Err("regular file whose name ends in a slash".into());
             }
@@ -272,7 +399,6 @@ fn kind(header: &Header<'_>, name: &[u8], link: Vec<u8>, size: u64) -> Result<Ki
         b'4' => device(header).map(|(major, minor)| Kind::Block { major, minor })?,
         b'5' => Kind::Directory,
         b'6' => Kind::Fifo,
-        b'S' => return Err("unsupported: sparse file".into()),
         other => return Err(format!("unsupported: entry of type \"{}\"", other.escape_ascii())),
     };
     // Some readers would skip such content and others take it for the next header.

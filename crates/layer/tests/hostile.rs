@@ -433,8 +433,9 @@ fn an_entry_is_of_one_kind() {
     }
     refused("directory with content", tar().raw(head("d", b'5').size(512), &zero(512)), "can have none");
     refused("file named like a folder", tar().file("d/", "x"), "ends in a slash");
-    refused("sparse", tar().raw(gnu(head("a", b'S')), b""), "unsupported: sparse");
-    refused("PAX sparse", tar().pax(&[("GNU.sparse.major", b"1")]).file("a", ""), "unsupported: sparse");
+    refused("star's sparse", tar().raw(head("a", b'S'), b""), "unsupported: sparse");
+    refused("PAX sparse", tar().pax(&[("GNU.sparse.major", b"1")]).file("a", ""), "without its size");
+    refused("star's other", tar().pax(&[("SCHILY.realsize", b"1")]).file("a", ""), "unsupported: sparse");
     refused("volume label", tar().raw(head("a", b'V'), b""), "unsupported: entry of type");
     refused("no name", tar().file("", "x"), "without a name");
     refused("link without target", tar().raw(head("a", b'2'), b""), "without a target");
