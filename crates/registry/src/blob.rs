@@ -1,10 +1,16 @@
 //! Blobs: whether they are there, opened as a stream that survives a broken connection, mounted from elsewhere.
 
 use crate::{Error, Registry, auth::Scope};
-use fetch::client::{HeaderName, HeaderValue, Method, Opener, Request, resumable};
+use fetch::client::{
+    HeaderName, HeaderValue, InParts, Method, Opener, PartOpener, Request, Response, first_part, in_parts,
+};
+use futures_util::future::BoxFuture;
 use oci::{Descriptor, Digest};
 use std::{io, sync::Arc};
 use tokio::io::AsyncRead;
+
+/// The range of a whole blob, which is asked for without one.
+const WHOLE: &str = "bytes=0-";
 
 /// The bytes of a blob on their way.
 pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
@@ -24,50 +30,22 @@ impl Registry {
         }
     }
 
-    /// Opens a blob from its beginning: exactly as many bytes as the descriptor says, or an error. Which bytes they are
-    /// is for the reader to verify ([`crate::Verified`]). A connection that breaks is resumed where it broke.
+    /// Opens a blob from its beginning: exactly as many bytes as the descriptor says, in their order, or an error. Which
+    /// bytes they are is for the reader to verify ([`crate::Verified`]). A connection that breaks is resumed where it
+    /// broke; a large blob comes in several parts at once, where the registry can.
     pub async fn open_blob(&self, repository: &str, descriptor: &Descriptor) -> Result<BlobReader, Error> {
-        let item = self.item(repository, descriptor.digest.as_str());
-        let (registry, repository) = (self.clone(), repository.to_owned());
-        let digest = descriptor.digest.clone();
-        let first = self.ask_blob(&repository, &digest, 0, &item).await?;
-        let first = Arc::new(std::sync::Mutex::new(Some(first)));
-        let open: Opener = Arc::new(move |at| {
-            let (registry, repository, item) = (registry.clone(), repository.clone(), item.clone());
-            let (digest, first) = (digest.clone(), first.clone());
-            Box::pin(async move {
-                let ready = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-                match ready {
-                    Some(response) => Ok(response),
-                    None => {
-                        registry.ask_blob(&repository, &digest, at, &item).await.map_err(io::Error::other)
-                    }
-                }
-            })
-        });
-        Ok(Box::new(resumable(open, descriptor.size, self.client().options())))
-    }
-
-    async fn ask_blob(
-        &self,
-        repository: &str,
-        digest: &Digest,
-        at: u64,
-        item: &str,
-    ) -> Result<fetch::client::Response, Error> {
-        let doing = format!("get blob {item}");
-        let url = self.url(repository, &format!("blobs/{digest}")).await?;
-        let mut request = Request::get(url);
-        if at > 0 {
-            let range = HeaderValue::from_str(&format!("bytes={at}-"))
-                .map_err(|e| self.protocol(&doing, e.to_string()))?;
-            request = request.header(HeaderName::from_static("range"), range);
-        }
-        let response = self.send(&Scope::pull(repository), request, &doing).await?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        Err(self.refused(response, &doing, item).await)
+        let blob = Blob {
+            registry: self.clone(),
+            repository: repository.to_owned(),
+            digest: descriptor.digest.clone(),
+            item: self.item(repository, descriptor.digest.as_str()),
+        };
+        let size = descriptor.size;
+        let first = blob.first(size).await?;
+        let (parts, rest) = (blob.clone(), blob);
+        let part: PartOpener = Arc::new(move |first, last| parts.open(format!("bytes={first}-{last}")));
+        let whole: Opener = Arc::new(move |at| rest.open(format!("bytes={at}-")));
+        Ok(Box::new(in_parts(self.client(), InParts { first, part, whole, size })))
     }
 
     /// Makes a blob of another repository of this registry appear in this one. Whether it did; where not, it must be
@@ -77,10 +55,68 @@ impl Registry {
         let mut url = self.url(repository, "blobs/uploads/").await?;
         url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from);
         let request = Request::new(Method::POST, url);
-        let response = self.send(&Scope::mount(repository, from), request, &doing).await?;
-        let mounted = response.status() == 201;
-        tracing::debug!(%digest, from, status = response.status().as_u16(), "mount");
-        // 202 is an upload begun instead, which ends by itself; refusals show again, with words, at the upload.
-        Ok(mounted)
+        let response = match self.send(&Scope::mount(repository, from), request, &doing).await {
+            Ok(response) => response,
+            // Whoever may not read there can still upload here.
+            Err(error @ (Error::Token { .. } | Error::Denied { .. })) => {
+                tracing::debug!(%digest, from, %error, "no mount");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let status = response.status();
+        tracing::debug!(%digest, from, status = status.as_u16(), "mount");
+        if status == 202 {
+            // An upload was begun instead. Where its location is of no use, the upload begins another one, and says why.
+            self.keep_upload(repository, digest, &response, &doing).await;
+        }
+        // Refusals show again, with words, at the upload.
+        Ok(status == 201)
+    }
+}
+
+/// A blob that is asked for.
+#[derive(Clone)]
+struct Blob {
+    registry: Registry,
+    repository: String,
+    digest: Digest,
+    item: String,
+}
+
+impl Blob {
+    /// The answer to the first request: a part where the blob is large and the registry knows parts, else the whole.
+    async fn first(&self, size: u64) -> Result<Response, Error> {
+        let Some((first, last)) = first_part(&self.registry.client().options().parts, size) else {
+            return self.ask(WHOLE).await;
+        };
+        match self.ask(&format!("bytes={first}-{last}")).await {
+            // What a registry says that makes nothing of ranges.
+            Err(Error::Http { source, .. }) if matches!(source.status(), Some(400 | 416 | 501)) => {
+                self.ask(WHOLE).await
+            }
+            result => result,
+        }
+    }
+
+    fn open(&self, range: String) -> BoxFuture<'static, io::Result<Response>> {
+        let blob = self.clone();
+        Box::pin(async move { blob.ask(&range).await.map_err(io::Error::other) })
+    }
+
+    async fn ask(&self, range: &str) -> Result<Response, Error> {
+        let registry = &self.registry;
+        let doing = format!("get blob {}", self.item);
+        let url = registry.url(&self.repository, &format!("blobs/{}", self.digest)).await?;
+        let mut request = Request::get(url);
+        if range != WHOLE {
+            let range = HeaderValue::from_str(range).map_err(|e| registry.protocol(&doing, e.to_string()))?;
+            request = request.header(HeaderName::from_static("range"), range);
+        }
+        let response = registry.send(&Scope::pull(&self.repository), request, &doing).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(registry.refused(response, &doing, &self.item).await)
     }
 }

@@ -1,6 +1,6 @@
 //! Manifests: fetched with their digest verified, put with their arrival verified.
 
-use crate::{Error, Registry, auth::Scope};
+use crate::{Error, PutReport, Registry, auth::Scope};
 use bytes::Bytes;
 use fetch::client::{Body, HeaderName, HeaderValue, Method, Request, Response};
 use oci::{Digest, DigestError, limits::MANIFEST_BYTES_MAX};
@@ -9,6 +9,7 @@ use oci::{Digest, DigestError, limits::MANIFEST_BYTES_MAX};
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
 
 /// A manifest or index as it came, its digest verified.
@@ -87,6 +88,17 @@ impl Registry {
         kind: &str,
         bytes: Bytes,
     ) -> Result<Digest, Error> {
+        Ok(self.put_and_report(repository, selector, kind, bytes).await?.digest)
+    }
+
+    /// Does what [`Registry::put_manifest`] does, and says whether the registry has noted the manifest's subject.
+    pub async fn put_and_report(
+        &self,
+        repository: &str,
+        selector: &str,
+        kind: &str,
+        bytes: Bytes,
+    ) -> Result<PutReport, Error> {
         let item = self.item(repository, selector);
         let doing = format!("put manifest of {item}");
         let digest = Digest::of(&bytes);
@@ -98,9 +110,10 @@ impl Registry {
         if !response.status().is_success() {
             return Err(self.manifest_refused(response, &doing, item).await);
         }
+        let subject = response.header(&OCI_SUBJECT).and_then(|text| text.parse().ok());
         let found = self.manifest_digest(repository, selector).await?;
         if found.as_ref() == Some(&digest) {
-            return Ok(digest);
+            return Ok(PutReport { digest, subject });
         }
         let got = found.map_or("nothing".into(), |d| d.to_string());
         Err(Error::Corrupt { item: format!("what was put at {item}"), expected: digest.to_string(), got })
@@ -130,7 +143,7 @@ impl Registry {
     }
 
     /// `Docker-Content-Digest`. Of an algorithm that we do not have it says nothing; a broken one is an error.
-    fn declared_digest(&self, response: &Response, doing: &str) -> Result<Option<Digest>, Error> {
+    pub(crate) fn declared_digest(&self, response: &Response, doing: &str) -> Result<Option<Digest>, Error> {
         match response.header(&CONTENT_DIGEST).map(str::parse::<Digest>) {
             None | Some(Err(DigestError::Algorithm(_))) => Ok(None),
             Some(Ok(digest)) => Ok(Some(digest)),

@@ -4,6 +4,7 @@ use crate::{
     Credentials, Error, Transport,
     auth::{Auth, Scope},
     transport,
+    upload::Uploads,
 };
 use fetch::client::{Client, Error as HttpError, Request, Response, Url, same_origin};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ struct Inner {
     transport: Transport,
     auth: Auth,
     base: OnceCell<Url>,
+    uploads: Uploads,
 }
 
 impl std::fmt::Debug for Registry {
@@ -31,7 +33,8 @@ impl Registry {
     /// A registry by its host as references name it (`docker.io`, `localhost:5000`). Nothing is sent yet.
     pub fn new(client: Client, host: &str, transport: Transport, credentials: Credentials) -> Self {
         let auth = Auth::new(host, credentials);
-        Registry(Arc::new(Inner { client, host: host.to_owned(), transport, auth, base: OnceCell::new() }))
+        let (base, uploads) = (OnceCell::new(), Uploads::default());
+        Registry(Arc::new(Inner { client, host: host.to_owned(), transport, auth, base, uploads }))
     }
 
     /// Its host, as references name it.
@@ -41,6 +44,10 @@ impl Registry {
 
     pub(crate) fn client(&self) -> &Client {
         &self.0.client
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.0.uploads
     }
 
     /// Where its API is.

@@ -40,7 +40,21 @@ pub(crate) struct Token {
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// Seconds; some services write them as a text, and one whose clock is wrong may come to less than none.
+    expires_in: Option<serde_json::Value>,
+}
+
+impl Answer {
+    /// How long the token is good. Whatever makes no sense counts as not said: the registry's own refusal is what ends a
+    /// token in any case.
+    fn life(&self) -> Duration {
+        let said = self.expires_in.as_ref().and_then(|life| match life {
+            serde_json::Value::String(text) => text.trim().parse::<f64>().ok(),
+            life => life.as_f64(),
+        });
+        let seconds = said.filter(|seconds| *seconds >= 1.0).map_or(LIFE_DEFAULT, |seconds| seconds as u64);
+        Duration::from_secs(seconds.min(LIFE_MAX))
+    }
 }
 
 impl TokenService {
@@ -128,14 +142,13 @@ fn read(body: &[u8]) -> Result<Token, &'static str> {
     // The message of serde_json may quote the token.
     let answer: Answer =
         serde_json::from_slice(body).map_err(|_| "the answer is not valid JSON for a token")?;
+    let life = answer.life();
     let text = [answer.token, answer.access_token].into_iter().flatten().find(|t| !t.is_empty());
     let text = text.ok_or("the answer holds no token")?;
     if text.len() > TOKEN_BYTES_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("the answer holds no token that can be sent");
     }
     let header = sensitive(&format!("Bearer {text}")).ok_or("the answer holds no token that can be sent")?;
-    let life = Duration::from_secs(answer.expires_in.unwrap_or(LIFE_DEFAULT).min(LIFE_MAX));
-    // A short life still allows one use; the registry's 401 then asks for the next.
     Ok(Token { header, until: Instant::now() + life.saturating_sub(LIFE_MARGIN.min(life / 4)) })
 }
 
@@ -184,10 +197,24 @@ mod tests {
         let read_text = |text: &str| read(text.as_bytes());
         assert_eq!(read_text(r#"{"token": "abc", "x": 1}"#).ok().unwrap().header, "Bearer abc");
         assert_eq!(read_text(r#"{"token": "", "access_token": "d"}"#).ok().unwrap().header, "Bearer d");
-        let soon = read_text(r#"{"token": "a", "expires_in": 0}"#).ok().unwrap();
-        assert!(soon.until <= Instant::now());
-        let late = read_text(r#"{"token": "a", "expires_in": 18446744073709551615}"#).ok().unwrap();
-        assert!(late.until <= Instant::now() + Duration::from_secs(LIFE_MAX));
+        let default = LIFE_DEFAULT - LIFE_MARGIN.as_secs();
+        for (said, seconds) in [
+            ("300", 290),
+            ("300.5", 290),
+            ("\"300\"", 290),
+            ("4", 3),
+            ("0", default),
+            ("-3600", default),
+            ("null", default),
+            ("\"soon\"", default),
+            ("[]", default),
+            ("18446744073709551615", LIFE_MAX - 10),
+            ("1e300", LIFE_MAX - 10),
+        ] {
+            let token = read_text(&format!(r#"{{"token": "a", "expires_in": {said}}}"#)).ok().unwrap();
+            let left = token.until.saturating_duration_since(Instant::now()).as_secs_f64().round();
+            assert_eq!(left as u64, seconds, "{said}");
+        }
         for text in ["", "{}", r#"{"token": "a b"}"#, r#"{"token": "a\r\nX: y"}"#, r#"{"token": 5}"#] {
             assert!(read_text(text).is_err(), "{text}");
         }
