@@ -307,3 +307,39 @@ async fn a_proxy_that_wants_a_password_is_an_error_that_says_so() {
     assert!(!said.contains("hunter2") && !format!("{client:?}").contains("hunter2"), "{said}");
     assert_eq!(proxy.count("CONNECT", "packages.invalid:443"), 1);
 }
+
+/// The head of the first request that a proxy gets for an URL; it is refused.
+async fn asked_of_a_proxy(url: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://us%40er:geheim@{}", listener.local_addr().unwrap());
+    let taken = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(connection.read_u8().await.unwrap());
+        }
+        connection.write_all(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    });
+    let proxy = fetch::client::ProxySettings {
+        http_proxy: Some(address.clone()),
+        https_proxy: Some(address),
+        no_proxy: Some("other.invalid:80".into()),
+    };
+    let client = Client::new(ClientOptions { proxy, ..options() }).unwrap();
+    // Whatever comes of it, the head is what counts.
+    let _ = client.send(Request::get(Url::parse(url).unwrap()).once()).await;
+    taken.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_gets_its_password_and_nobody_else_does() {
+    let plain = asked_of_a_proxy("http://packages.invalid/x").await;
+    assert!(plain.starts_with("get http://packages.invalid/x http/1.1"), "{plain}");
+    let tunnel = asked_of_a_proxy("https://other.invalid/x").await;
+    assert!(tunnel.starts_with("connect other.invalid:443 http/1.1"), "{tunnel}");
+    for head in [plain, tunnel] {
+        assert!(head.contains("proxy-authorization: basic dxnazxi6z2vozwlt"), "{head}");
+    }
+}

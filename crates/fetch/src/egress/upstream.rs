@@ -1,10 +1,10 @@
 //! The proxy of the operator, where there is one: which requests go through it, and how it is asked.
 
 use super::Error;
-use super::hosts::{Host, Target};
+use super::hosts::Target;
+use crate::direct::Direct;
 use base64::Engine as _;
 use http::{HeaderValue, Uri};
-use std::net::IpAddr;
 
 /// Proxies of the operator, as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` write them.
 #[derive(Clone, Default)]
@@ -42,25 +42,14 @@ pub(super) struct UpstreamProxy {
 pub(super) struct Upstream {
     http: Option<UpstreamProxy>,
     https: Option<UpstreamProxy>,
-    direct: Vec<Direct>,
-}
-
-/// One entry of `NO_PROXY`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Direct {
-    Everything,
-    /// A name and all below it.
-    Name(String, Option<u16>),
-    Address(IpAddr, Option<u16>),
-    Range(IpAddr, u8),
+    direct: Direct,
 }
 
 impl Upstream {
     pub(super) fn parse(given: &UpstreamProxies) -> Result<Self, Error> {
         let proxy =
             |text: &Option<String>| text.as_deref().filter(|t| !t.is_empty()).map(parse_proxy).transpose();
-        let list = given.no_proxy.as_deref().unwrap_or_default();
-        let direct = list.split(',').filter_map(|entry| parse_direct(entry.trim())).collect();
+        let direct = Direct::parse(given.no_proxy.as_deref().unwrap_or_default());
         Ok(Upstream { http: proxy(&given.http)?, https: proxy(&given.https)?, direct })
     }
 
@@ -75,51 +64,8 @@ impl Upstream {
     }
 
     fn is_direct(&self, target: &Target) -> bool {
-        self.direct.iter().any(|entry| entry.covers(target))
+        self.direct.covers(&target.host, target.port)
     }
-}
-
-impl Direct {
-    fn covers(&self, target: &Target) -> bool {
-        let at = |port: &Option<u16>| port.is_none_or(|p| p == target.port);
-        match (self, &target.host) {
-            (Direct::Everything, _) => true,
-            (Direct::Name(name, port), Host::Name(host)) => at(port) && is_below(host, name),
-            (Direct::Address(ip, port), Host::Address(host)) => at(port) && ip == host,
-            (Direct::Range(net, bits), Host::Address(host)) => in_range(*host, *net, *bits),
-            _ => false,
-        }
-    }
-}
-
-fn is_below(host: &str, name: &str) -> bool {
-    host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-fn in_range(ip: IpAddr, net: IpAddr, bits: u8) -> bool {
-    let differing = match (ip, net) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        _ => return false,
-    };
-    differing >= u32::from(bits)
-}
-
-/// What cannot be read is left out: an entry of another tool's grammar must not stop the run.
-fn parse_direct(entry: &str) -> Option<Direct> {
-    if entry == "*" {
-        return Some(Direct::Everything);
-    }
-    if let Some((net, bits)) = entry.split_once('/') {
-        return Some(Direct::Range(net.parse().ok()?, bits.parse().ok()?));
-    }
-    let plain = entry.strip_prefix("*.").or_else(|| entry.strip_prefix('.')).unwrap_or(entry);
-    let rule: super::HostRule = plain.parse().ok()?;
-    Some(match rule.host {
-        Host::Name(name) => Direct::Name(name, rule.port),
-        Host::Address(ip) => Direct::Address(ip, rule.port),
-        Host::Public => return None,
-    })
 }
 
 fn parse_proxy(text: &str) -> Result<UpstreamProxy, Error> {
