@@ -5,7 +5,7 @@ use crate::{
     error::Failure,
     exit::Kind,
     findings::{self, Reports, Scanner},
-    host, lifecycle_api, output, policy, repositories,
+    host, lifecycle_api, output, places, policy, repositories,
     settings::{Certificates, Settings, absolute},
     source_policy::SourcePolicy,
     stop::Stop,
@@ -47,6 +47,8 @@ pub struct Wanted<'a> {
     pub run: &'a RunArgs,
     /// Where to; `None` stops after the plan.
     pub target: Option<&'a TargetArgs>,
+    /// Whether it is about the image in its registry, whatever daemons of this machine have.
+    pub in_registry: bool,
     /// Where the VEX document goes.
     pub vex: Option<&'a Path>,
 }
@@ -62,6 +64,7 @@ pub struct Job<'a> {
     name: &'a str,
     platforms: &'a [oci::Platform],
     address: Address,
+    in_registry: bool,
     report: Option<(&'a Path, Scanner)>,
     delivery: Option<(Delivery, bool)>,
     certificates: Certificates,
@@ -104,6 +107,7 @@ impl<'a> Job<'a> {
             name,
             platforms: &subject.platform,
             address,
+            in_registry: wanted.in_registry,
             delivery,
         })
     }
@@ -171,19 +175,21 @@ impl<'a> Job<'a> {
         let folder = self.folder(&store)?;
         let client = wiring::client(self.settings, &self.certificates)?;
         let connections = wiring::connections(client.clone(), self.settings, self.run, events.clone())?;
-        let connections = Arc::new(connections);
+        let connections = Arc::new(connections.with_daemons(wiring::daemons(self.settings, folder.path())));
         let end_of_life = patch::EndOfLife {
             api: self.eol_api.clone().map(|base| lifecycle_api::api(base, client.clone())),
             refuse: self.packages.lifecycle.exit_on_eol,
         };
-        let source = connections.source(&self.address).await;
+        let address = places::source(&connections, &self.address, self.in_registry).await?;
+        let source = connections.source(&address).await;
         let source = source.map_err(|e| {
             Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
         })?;
         let source = Arc::new(StoredFirst { store: store.clone(), source });
         let target = match &self.delivery {
             Some((delivery, overwrite)) => {
-                let destination = wiring::destination(&connections, delivery, *overwrite).await?;
+                let places = places::destinations(&connections, &address, delivery).await?;
+                let destination = wiring::destination(&connections, &places, *overwrite).await?;
                 Some(Target { name: destination.name(), tag: Some(delivery.tag().to_owned()), destination })
             }
             None => None,

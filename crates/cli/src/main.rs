@@ -1,7 +1,6 @@
 //! `copa`: the program. Reads what is wanted, has it done, says how it went.
 
 mod args;
-mod both;
 mod commands;
 mod error;
 mod exit;
@@ -11,11 +10,13 @@ mod job;
 mod lifecycle_api;
 mod logs;
 mod output;
+mod places;
 mod policy;
 mod reference_docs;
 mod registry_access;
 mod repositories;
 mod settings;
+mod several;
 mod source_policy;
 mod stop;
 mod stored_source;

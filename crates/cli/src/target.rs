@@ -1,55 +1,110 @@
 //! Where the patched image goes and what it will be called there. Pure: decided before any work is done.
 
-use crate::{args::TargetArgs, error::Failure, exit::Kind, ui::text::printable};
-use endpoint::Address;
+use crate::{
+    args::{Loader, TargetArgs},
+    error::Failure,
+    exit::Kind,
+    ui::text::printable,
+};
+use endpoint::{Address, LocalName};
 use oci::{Reference, is_tag};
 use std::path::{Path, PathBuf};
 
-/// Where the patched image goes: one place or both.
+/// Where the patched image goes: one place or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// To a registry.
     pub registry: Option<Reference>,
     /// Into an OCI layout, under a name.
     pub layout: Option<(PathBuf, String)>,
+    /// To where `--to` says.
+    pub others: Vec<Address>,
+    /// Into a daemon of this machine.
+    pub local: Option<Local>,
+}
+
+/// A name in the daemon that the image comes from, or in the one there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// The name.
+    pub reference: Reference,
+    /// The user's choice of a daemon.
+    pub loader: Option<Loader>,
 }
 
 impl Delivery {
-    /// The tag it will have.
+    /// The tag it will have; of several places that of the registry goes first.
     pub fn tag(&self) -> &str {
         let registry = self.registry.as_ref().and_then(Reference::tag);
-        registry.or(self.layout.as_ref().map(|(_, name)| name.as_str())).unwrap_or_default()
+        let layout = || self.layout.as_ref().map(|(_, name)| name.as_str());
+        let local = || self.local.as_ref().and_then(|local| local.reference.tag());
+        let other = || self.others.iter().find_map(tag_of);
+        registry.or_else(layout).or_else(local).or_else(other).unwrap_or_default()
+    }
+}
+
+/// The tag, or name, in an address.
+fn tag_of(address: &Address) -> Option<&str> {
+    match address {
+        Address::OciLayout { tag, .. } | Address::OciArchive { tag, .. } => tag.as_deref(),
+        other => other.reference().and_then(Reference::tag),
     }
 }
 
 /// From what was typed.
 pub fn delivery(source: &Address, args: &TargetArgs) -> Result<Delivery, Failure> {
+    let nowhere = !args.push && args.oci_dir.is_none() && args.to.is_empty();
     let own_layout = match source {
-        Address::OciLayout { dir, .. } if !args.push => Some(dir),
+        Address::OciLayout { dir, .. } if nowhere => Some(dir),
         _ => None,
     };
     let layout = args.oci_dir.as_ref().or(own_layout);
-    if layout.is_none() && !args.push {
-        return Err(Failure::usage("there is no destination for the patched image")
-            .hint("--push sends it to the registry, --oci-dir DIR writes an OCI layout, --dry-run only shows the plan"));
-    }
     let registry = args.push.then(|| reference(source, args)).transpose()?;
     let layout = layout.map(|dir| name(source, dir, args).map(|name| (dir.clone(), name))).transpose()?;
-    Ok(Delivery { registry, layout })
+    let others: Result<Vec<Address>, Failure> = args.to.iter().map(|to| other(to, source, args)).collect();
+    let mut delivery = Delivery { registry, layout, others: others?, local: None };
+    if nowhere && own_layout.is_none() {
+        by_source(source, args, &mut delivery)?;
+    }
+    Ok(delivery)
 }
 
-/// The reference in a registry.
+/// Where it goes if nothing is said: to where it is.
+fn by_source(source: &Address, args: &TargetArgs, delivery: &mut Delivery) -> Result<(), Failure> {
+    let own: fn(LocalName) -> Address = match source {
+        Address::Plain(_) | Address::Registry(_) => {
+            delivery.local = Some(Local { reference: reference(source, args)?, loader: args.loader });
+            return Ok(());
+        }
+        Address::Docker(_) => Address::Docker,
+        Address::Podman(_) => Address::Podman,
+        Address::Containerd(_) => Address::Containerd,
+        Address::OciLayout { .. }
+        | Address::OciArchive { .. }
+        | Address::DockerArchive { .. }
+        | Address::Stream => {
+            return Err(Failure::usage("there is no destination for the patched image").hint(
+                "--to oci-archive:FILE or docker-archive:FILE writes an archive, --to docker-daemon:NAME loads it, \
+                 --push sends it to a registry, --dry-run only shows the plan",
+            ));
+        }
+    };
+    let own = match args.loader {
+        None => own,
+        Some(Loader::Docker) => Address::Docker,
+        Some(Loader::Podman) => Address::Podman,
+        Some(Loader::Containerd) => Address::Containerd,
+    };
+    delivery.others.push(own(LocalName::Reference(reference(source, args)?)));
+    Ok(())
+}
+
+/// The reference in a registry or daemon.
 fn reference(source: &Address, args: &TargetArgs) -> Result<Reference, Failure> {
-    let target = match (source, args.tag.as_deref()) {
+    let target = match (source.reference(), args.tag.as_deref()) {
         (_, Some(text)) if is_full(text) => full(text)?,
-        (Address::Plain(source) | Address::Registry(source), Some(tag)) => {
-            source.with_tag(tag).map_err(|e| bad_tag(&e.escaped))?
-        }
-        (Address::Plain(source) | Address::Registry(source), None) => {
-            let tag = suffixed(source.tag(), &source.to_string(), args)?;
-            source.with_tag(&tag).map_err(|e| bad_tag(&e.escaped))?
-        }
-        _ => {
+        (Some(source), tag) => tagged(source, source, tag, args)?,
+        (None, _) => {
             return Err(Failure::usage(format!(
                 "{} is in no registry to push to",
                 printable(&source.to_string())
@@ -57,10 +112,82 @@ fn reference(source: &Address, args: &TargetArgs) -> Result<Reference, Failure> 
             .hint("give --tag as REGISTRY/REPOSITORY:TAG"));
         }
     };
-    match source {
-        Address::Plain(source) | Address::Registry(source) if !args.overwrite && is_same(source, &target) => {
-            Err(overwrites(&target.to_string()))
+    match source.reference() {
+        Some(source) if !args.overwrite && is_same(source, &target) => Err(overwrites(&target.to_string())),
+        _ => Ok(target),
+    }
+}
+
+/// A repository with the tag that is asked for, or else that of the source with the suffix.
+fn tagged(
+    repository: &Reference,
+    source: &Reference,
+    tag: Option<&str>,
+    args: &TargetArgs,
+) -> Result<Reference, Failure> {
+    let tag = match tag {
+        Some(tag) => tag.to_owned(),
+        None => suffixed(source.tag(), &source.to_string(), args)?,
+    };
+    repository.with_tag(&tag).map_err(|e| bad_tag(&e.escaped))
+}
+
+/// An address of `--to`.
+fn other(text: &str, source: &Address, args: &TargetArgs) -> Result<Address, Failure> {
+    let about = |failure: Failure| failure.about(format!("--to {} is no destination", printable(text)));
+    let address: Address = text.parse().map_err(|e| about(Failure::from(e)))?;
+    let address = match address {
+        Address::Plain(reference) => {
+            return Err(about(Failure::usage("it does not say of which kind it is")).hint(format!(
+                "docker://{reference} is a registry, docker-daemon:{reference} the local docker"
+            )));
         }
+        Address::Registry(reference) => Address::Registry(named(reference, source, args)?),
+        Address::Docker(name) => Address::Docker(local(name, source, args)?),
+        Address::Podman(name) => Address::Podman(local(name, source, args)?),
+        Address::Containerd(name) => Address::Containerd(local(name, source, args)?),
+        Address::OciLayout { dir, tag: None } => {
+            let tag = Some(name(source, &dir, args)?);
+            Address::OciLayout { dir, tag }
+        }
+        Address::OciArchive { file, tag: None } => {
+            let tag = Some(layout_name(source, args)?);
+            Address::OciArchive { file, tag }
+        }
+        Address::DockerArchive { file, reference: None } => {
+            Address::DockerArchive { file, reference: Some(reference(source, args)?) }
+        }
+        Address::DockerArchive { file, reference: Some(reference) } => {
+            Address::DockerArchive { file, reference: Some(named(reference, source, args)?) }
+        }
+        other => other,
+    };
+    if address == *source && !args.overwrite { Err(overwrites(&address.to_string())) } else { Ok(address) }
+}
+
+fn local(name: LocalName, source: &Address, args: &TargetArgs) -> Result<LocalName, Failure> {
+    match name {
+        LocalName::Reference(reference) => Ok(LocalName::Reference(named(reference, source, args)?)),
+        LocalName::Id(id) => Err(Failure::usage(format!("--to {id} is no name"))
+            .hint("the id of the patched image is not known before it is made")),
+    }
+}
+
+/// A reference that says everything: one without a tag gets it as everywhere.
+fn named(target: Reference, source: &Address, args: &TargetArgs) -> Result<Reference, Failure> {
+    if target.digest().is_some() {
+        return Err(Failure::usage(format!("--to {target} has a digest"))
+            .hint("the digest of the patched image is not known before it is made"));
+    }
+    let target = match target.tag() {
+        Some(_) => target,
+        None => {
+            let tag = layout_name(source, args)?;
+            target.with_tag(&tag).map_err(|e| bad_tag(&e.escaped))?
+        }
+    };
+    match source.reference() {
+        Some(source) if !args.overwrite && is_same(source, &target) => Err(overwrites(&target.to_string())),
         _ => Ok(target),
     }
 }
@@ -71,21 +198,22 @@ fn is_same(source: &Reference, target: &Reference) -> bool {
     source.digest().is_none() && place(source) == place(target)
 }
 
-/// The name in the index of an OCI layout.
-fn name(source: &Address, dir: &Path, args: &TargetArgs) -> Result<String, Failure> {
-    let own = match source {
-        Address::Plain(reference) | Address::Registry(reference) => reference.tag(),
-        Address::OciLayout { tag, .. } => tag.as_deref(),
-        _ => None,
-    };
+/// The tag alone, or the name in the index of an OCI layout.
+fn layout_name(source: &Address, args: &TargetArgs) -> Result<String, Failure> {
     let name = match args.tag.as_deref() {
         Some(text) if is_full(text) => full(text)?.tag().unwrap_or_default().to_owned(),
         Some(text) if is_tag(text) => text.to_owned(),
         Some(text) => return Err(bad_tag(&printable(text))),
-        None => suffixed(own, &source.to_string(), args)?,
+        None => suffixed(tag_of(source), &source.to_string(), args)?,
     };
     // The grammar of names in layouts is another than that of tags.
     format!("oci:x:{name}").parse::<Address>().map_err(|_| bad_tag(&printable(&name)))?;
+    Ok(name)
+}
+
+/// The name in the index of an OCI layout.
+fn name(source: &Address, dir: &Path, args: &TargetArgs) -> Result<String, Failure> {
+    let name = layout_name(source, args)?;
     match source {
         Address::OciLayout { dir: own, tag }
             if own == dir && tag.as_ref() == Some(&name) && !args.overwrite =>
@@ -144,6 +272,8 @@ mod tests {
             tag_suffix: suffix.to_owned(),
             push: true,
             oci_dir: None,
+            to: Vec::new(),
+            loader: None,
             overwrite: false,
             dry_run: false,
         }
@@ -225,7 +355,65 @@ mod tests {
         assert_eq!(laid_out("nginx:1", Some("e"), Some("r.example/n:y")), ok("e", "y"));
         assert!(laid_out("oci:d", None, None).is_err());
         assert!(laid_out("oci:d", None, Some("a b")).is_err());
-        assert!(laid_out("nginx:1", None, None).unwrap_err().contains("no destination"));
+    }
+
+    fn placed(image: &str, change: impl FnOnce(&mut TargetArgs)) -> Result<Delivery, String> {
+        let mut args = TargetArgs { push: false, ..args(None, "patched") };
+        change(&mut args);
+        delivery(&image.parse().unwrap(), &args).map_err(|f| f.to_string())
+    }
+
+    #[test]
+    fn without_a_destination_it_goes_to_where_it_is() {
+        let local = |reference: &str, loader| Some(Local { reference: reference.parse().unwrap(), loader });
+        let found = placed("nginx:1", |_| ()).unwrap();
+        assert_eq!(found.local, local("nginx:1-patched", None));
+        assert_eq!(found.tag(), "1-patched");
+        let found = placed("docker://nginx:1", |args| args.loader = Some(Loader::Podman)).unwrap();
+        assert_eq!(found.local, local("nginx:1-patched", Some(Loader::Podman)));
+        for (image, loader, to) in [
+            ("docker-daemon:nginx:1", None, "docker-daemon:nginx:1-patched"),
+            ("podman:nginx:1", None, "podman:nginx:1-patched"),
+            ("containerd:a.example/b:1", None, "containerd:a.example/b:1-patched"),
+            ("podman:nginx:1", Some(Loader::Docker), "docker-daemon:nginx:1-patched"),
+        ] {
+            let found = placed(image, |args| args.loader = loader).unwrap();
+            assert_eq!((found.others, found.local), (vec![to.parse().unwrap()], None), "{image}");
+        }
+        for image in ["-", "oci-archive:f", "docker-archive:f:nginx:1"] {
+            assert!(placed(image, |_| ()).unwrap_err().contains("no destination"), "{image}");
+        }
+    }
+
+    #[test]
+    fn destinations_are_named_as_fully_as_they_have_to_be() {
+        for (image, to, found) in [
+            ("nginx:1", "docker-daemon:x:2", "docker-daemon:x:2"),
+            ("nginx:1", "docker-daemon:x", "docker-daemon:x:1-patched"),
+            ("nginx:1", "docker://r.example/n", "docker://r.example/n:1-patched"),
+            ("nginx:1", "oci:d", "oci:d:1-patched"),
+            ("nginx:1", "oci:d:v", "oci:d:v"),
+            ("nginx:1", "oci-archive:f", "oci-archive:f:1-patched"),
+            ("nginx:1", "docker-archive:f", "docker-archive:f:docker.io/library/nginx:1-patched"),
+            ("docker-archive:f:nginx:1", "podman:x", "podman:x:1-patched"),
+            ("-", "-", "-"),
+        ] {
+            let placed = placed(image, |args| args.to = vec![to.to_owned()]).unwrap();
+            assert_eq!((placed.others, placed.local), (vec![found.parse().unwrap()], None), "{image} {to}");
+        }
+        for (image, to, part) in [
+            ("nginx:1", "nginx:2", "docker-daemon:docker.io/library/nginx:2"),
+            ("nginx:1", "docker-daemon:nginx:1", "is the image itself"),
+            ("nginx:1", "docker://nginx:1", "is the image itself"),
+            ("oci:d:1", "oci:d:1", "is the image itself"),
+            ("-", "docker-daemon:x", "no tag found"),
+            ("-", "docker-archive:f", "is in no registry"),
+            ("nginx:1", "oci:", "--to oci: is no destination"),
+            ("nginx:1", &format!("podman:sha256:{}", "0".repeat(64)), "is no name"),
+        ] {
+            let refused = placed(image, |args| args.to = vec![to.to_owned()]).unwrap_err();
+            assert!(refused.contains(part), "{image} {to}: {refused}");
+        }
     }
 
     #[test]

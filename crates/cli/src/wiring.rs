@@ -2,21 +2,20 @@
 
 use crate::{
     args::RunArgs,
-    both::Both,
     error::Failure,
     exit::Kind,
     registry_access::registries,
     settings::{Certificates, Settings},
-    target::Delivery,
+    several::Several,
     ui::text::printable,
 };
-use endpoint::{Address, Connections, Destination};
+use endpoint::{Address, Connections, Destination, Docker, DockerSettings, LocalDaemons};
 use fetch::{
     client::{Client, ClientOptions},
     egress::HostRule,
 };
 use patch::Event;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// `copa/0.1.0`
 const USER_AGENT: &str = concat!("copa/", env!("CARGO_PKG_VERSION"));
@@ -44,25 +43,31 @@ pub fn connections(
     Ok(Connections::with(registries(client, settings, run, note)?))
 }
 
+/// Ways to daemons of this machine. What has to be put aside goes into `temp_dir`.
+pub fn daemons(settings: &Settings, temp_dir: &Path) -> LocalDaemons {
+    let docker = DockerSettings { temp_dir: Some(temp_dir.to_owned()), ..settings.docker.clone() };
+    LocalDaemons {
+        docker: Docker::new(docker),
+        programs: settings.programs.clone(),
+        containerd_socket: settings.containerd_socket.clone(),
+        temp_dir: temp_dir.to_owned(),
+    }
+}
+
 /// The places to deliver to, as one.
 pub async fn destination(
     connections: &Connections,
-    delivery: &Delivery,
+    places: &[Address],
     overwrite: bool,
 ) -> Result<Arc<dyn Destination>, Failure> {
-    let open = async |address: Address| {
-        let opened = connections.destination(&address, overwrite).await;
-        opened.map_err(|e| {
+    let mut open = Vec::new();
+    for address in places {
+        let opened = connections.destination(address, overwrite).await;
+        open.push(opened.map_err(|e| {
             Failure::endpoint(&e, Kind::Destination).about(format!("cannot deliver to {address}"))
-        })
-    };
-    let layout = delivery.layout.clone().map(|(dir, name)| Address::OciLayout { dir, tag: Some(name) });
-    let registry = delivery.registry.clone().map(Address::Registry);
-    match (layout, registry) {
-        (Some(layout), Some(registry)) => Ok(Arc::new(Both(open(layout).await?, open(registry).await?))),
-        (Some(one), None) | (None, Some(one)) => open(one).await,
-        (None, None) => Err(Failure::usage("there is no destination for the patched image")),
+        })?);
     }
+    Several::of(open).ok_or_else(|| Failure::usage("there is no destination for the patched image"))
 }
 
 /// `--allow-host`.

@@ -86,7 +86,7 @@ impl Connections {
 
     /// The source at an address; a plain reference is looked up in its registry.
     pub async fn source(&self, address: &Address) -> Result<Arc<dyn Source>, Error> {
-        if let Some(source) = self.daemons.source(address) {
+        if let Some(source) = self.daemons.source(address)? {
             return Ok(source);
         }
         if let Some(archives) = &self.archives

@@ -1,14 +1,23 @@
 //! The daemons of this machine that keep images, in the order in which they are asked.
 
-use crate::{Address, Destination, Docker, DockerDestination, DockerSource, Error, LocalName, Source};
+use crate::{
+    Address, Containerd, ContainerdDestination, ContainerdSource, Destination, Docker, DockerDestination,
+    DockerSource, Error, LocalName, Podman, PodmanDestination, PodmanSource, Programs, Source,
+};
 use oci::Reference;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Ways to daemons. Nothing is reached before it is needed.
 #[derive(Debug, Clone, Default)]
 pub struct LocalDaemons {
     /// Docker.
     pub docker: Docker,
+    /// Where `podman` and `ctr` are.
+    pub programs: Programs,
+    /// Where containerd listens.
+    pub containerd_socket: PathBuf,
+    /// For what has to be put aside.
+    pub temp_dir: PathBuf,
 }
 
 /// A kind of daemon.
@@ -34,53 +43,93 @@ impl Daemon {
 }
 
 impl LocalDaemons {
-    /// The source at an address; `None` where it is in no daemon of these.
-    pub(crate) fn source(&self, address: &Address) -> Option<Arc<dyn Source>> {
-        match address {
-            Address::Docker(name) => Some(Arc::new(DockerSource::new(self.docker.clone(), name.clone()))),
-            _ => None,
-        }
+    /// podman, where it is installed.
+    pub fn podman(&self) -> Result<Podman, Error> {
+        Podman::find(&self.programs)
     }
 
-    /// The destination at an address; `None` where it is in no daemon of these.
+    /// containerd, where its command line is installed and it has a socket.
+    pub fn containerd(&self) -> Result<Containerd, Error> {
+        Containerd::find(&self.programs, &self.containerd_socket)
+    }
+
+    /// The source at an address; `None` where it is in no daemon.
+    pub(crate) fn source(&self, address: &Address) -> Result<Option<Arc<dyn Source>>, Error> {
+        Ok(Some(match address {
+            Address::Docker(name) => Arc::new(DockerSource::new(self.docker.clone(), name.clone())),
+            Address::Podman(name) => {
+                Arc::new(PodmanSource::new(self.podman()?, name.clone(), self.temp_dir.clone()))
+            }
+            Address::Containerd(name) => Arc::new(ContainerdSource::new(self.containerd()?, name.clone())),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The destination at an address; `None` where it is in no daemon.
     pub(crate) async fn destination(
         &self,
         address: &Address,
         replace_source: bool,
     ) -> Result<Option<Arc<dyn Destination>>, Error> {
-        Ok(match address {
+        Ok(Some(match address {
             Address::Docker(name) => {
-                Some(Arc::new(DockerDestination::open(&self.docker, name, replace_source).await?))
+                Arc::new(DockerDestination::open(&self.docker, name, replace_source).await?)
             }
-            _ => None,
-        })
+            Address::Podman(name) => Arc::new(PodmanDestination::new(self.podman()?, name, replace_source)?),
+            Address::Containerd(name) => {
+                Arc::new(ContainerdDestination::open(self.containerd()?, name, replace_source).await?)
+            }
+            _ => return Ok(None),
+        }))
     }
 
     /// Where an image is: docker is asked first, then podman, then containerd. A daemon that is not there has no image; one
     /// that is there and does not say whether it has it is an error, or another image could be taken for it.
     pub async fn find(&self, image: &Reference) -> Result<Option<Address>, Error> {
         let name = LocalName::Reference(image.clone());
-        match self.docker.has(&name).await {
-            Ok(true) => return Ok(Some(Address::Docker(name))),
-            Ok(false) => {}
-            Err(error @ Error::Unavailable { .. }) if self.docker.is_explicit() => {
-                tracing::warn!(%error, "not looked for in docker");
+        for daemon in [Daemon::Docker, Daemon::Podman, Daemon::Containerd] {
+            match self.has(daemon, &name).await {
+                Ok(true) => return Ok(Some(daemon.address(name))),
+                Ok(false) => {}
+                Err(error @ Error::Unavailable { .. })
+                    if daemon == Daemon::Docker && self.docker.is_explicit() =>
+                {
+                    tracing::warn!(%error, "not looked for in docker");
+                }
+                Err(error @ Error::Unavailable { .. }) => tracing::debug!(%error, "not looked for there"),
+                Err(error) => return Err(error),
             }
-            Err(error @ Error::Unavailable { .. }) => tracing::debug!(%error, "not looked for in docker"),
-            Err(error) => return Err(error),
         }
         Ok(None)
+    }
+
+    async fn has(&self, daemon: Daemon, name: &LocalName) -> Result<bool, Error> {
+        match daemon {
+            Daemon::Docker => self.docker.has(name).await,
+            Daemon::Podman => self.podman()?.has(name).await,
+            Daemon::Containerd => self.containerd()?.has(name).await,
+        }
     }
 
     /// The first daemon that is there, for an image that comes from elsewhere: docker, then podman. An error names what was tried.
     pub async fn first(&self) -> Result<Daemon, Error> {
         let mut tried = Vec::new();
-        match self.docker.facts().await {
-            Ok(_) => return Ok(Daemon::Docker),
-            Err(Error::Unavailable { what, tried: these }) => tried.push(missing(&what, &these)),
-            Err(error) => return Err(error),
+        for daemon in [Daemon::Docker, Daemon::Podman] {
+            match self.is_there(daemon).await {
+                Ok(()) => return Ok(daemon),
+                Err(Error::Unavailable { what, tried: these }) => tried.push(missing(&what, &these)),
+                Err(error) => return Err(error),
+            }
         }
         Err(Error::Unavailable { what: "a local daemon".to_owned(), tried })
+    }
+
+    async fn is_there(&self, daemon: Daemon) -> Result<(), Error> {
+        match daemon {
+            Daemon::Docker => self.docker.facts().await.map(drop),
+            Daemon::Podman => self.podman()?.version().await.map(drop),
+            Daemon::Containerd => self.containerd()?.version().await.map(drop),
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Programs {
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     path: PathBuf,
+    first: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
 
@@ -48,7 +49,12 @@ impl Program {
     pub(crate) fn find(name: &'static str, programs: &Programs) -> Option<Program> {
         let folders = programs.folders.iter().filter(|f| f.is_absolute());
         let path = folders.map(|f| f.join(name)).find(|p| p.is_file())?;
-        Some(Program { path, environment: programs.environment.clone() })
+        Some(Program { path, first: Vec::new(), environment: programs.environment.clone() })
+    }
+
+    /// With arguments that come before all others.
+    pub(crate) fn with<'a>(self, first: impl IntoIterator<Item = &'a OsStr>) -> Self {
+        Program { first: first.into_iter().map(ToOwned::to_owned).collect(), ..self }
     }
 
     /// Where it is, for messages.
@@ -58,7 +64,7 @@ impl Program {
 
     fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(&self.first).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.kill_on_drop(true);
         command

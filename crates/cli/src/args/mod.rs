@@ -19,7 +19,7 @@ pub use docs::GenerateDocsArgs;
 pub use doctor::DoctorArgs;
 pub use duration::go_text;
 pub use packages::PackageArgs;
-pub use patch::{PatchArgs, TargetArgs};
+pub use patch::{Loader, PatchArgs, TargetArgs};
 pub use plan::PlanArgs;
 pub use registries::RegistryArgs;
 pub use run::{EngineChoice, OutputArgs, RunArgs, SubjectArgs};

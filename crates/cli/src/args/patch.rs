@@ -14,6 +14,9 @@ Examples:
   # Update everything, no report; write an OCI layout instead of pushing
   copa patch -i debian:12 --oci-dir ./patched -t 12-updated
 
+  # An image of the local docker daemon; the patched one is beside it as app:1-patched
+  copa patch -i app:1 -r app.json
+
   # An image of an OCI layout; the patched one goes into the same layout
   copa patch -i oci:./layout:v1 -r report.json -t v1-patched
 
@@ -64,12 +67,26 @@ pub struct TargetArgs {
     pub tag_suffix: String,
 
     /// Push the patched image to its registry
+    ///
+    /// The image is then taken from the registry too. Without --push, --oci-dir and --to it is taken from a daemon of this
+    /// machine that has it, else from its registry, and the patched one goes to where it was, or to the daemon there is.
     #[arg(short, long)]
     pub push: bool,
 
     /// Write the patched image into this OCI layout folder
     #[arg(long, value_name = "DIR")]
     pub oci_dir: Option<PathBuf>,
+
+    /// Write the patched image there (repeatable)
+    ///
+    /// docker-daemon:NAME, podman:NAME, containerd:NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REFERENCE],
+    /// docker://REFERENCE for a registry, - for a tar on standard output. What names no tag gets the one of --tag and --tag-suffix.
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Vec<String>,
+
+    /// Daemon to load the patched image into, where it goes to one [default: where it was, else docker, else podman]
+    #[arg(short, long, value_name = "DAEMON")]
+    pub loader: Option<Loader>,
 
     /// Let the patched image take the place of the original under its name
     #[arg(long)]
@@ -78,6 +95,17 @@ pub struct TargetArgs {
     /// Only show what would be done, as 'copa plan' does
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Daemons that keep images on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Loader {
+    /// Docker
+    Docker,
+    /// Podman
+    Podman,
+    /// containerd
+    Containerd,
 }
 
 /// The VEX document.

@@ -27,6 +27,7 @@ pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failur
         packages: &args.packages,
         run: &args.run,
         target: (!args.target.dry_run).then_some(&args.target),
+        in_registry: args.target.push,
         vex: args.vex.output.as_deref(),
     };
     carry_out(&wanted, &args.output, settings)
@@ -34,8 +35,14 @@ pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failur
 
 /// Stops after the plan.
 pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<exit::Code, Failure> {
-    let wanted =
-        Wanted { subject: &args.subject, packages: &args.packages, run: &args.run, target: None, vex: None };
+    let wanted = Wanted {
+        subject: &args.subject,
+        packages: &args.packages,
+        run: &args.run,
+        target: None,
+        in_registry: false,
+        vex: None,
+    };
     carry_out(&wanted, &args.output, settings)
 }
 

@@ -1,5 +1,6 @@
 //! What the user means: arguments, environment and configuration file resolved into plain values, once.
 
+pub mod daemons;
 pub mod environment;
 pub mod file;
 pub mod layered;
@@ -10,6 +11,7 @@ use crate::{
     error::Failure,
     ui::{paint::Paint, text::printable},
 };
+use endpoint::{DockerSettings, Programs};
 use environment::Environment;
 use fetch::client::ProxySettings;
 use registry_files::{RegistryFiles, outer_user};
@@ -37,7 +39,7 @@ const CA_BUNDLES: [&str; 5] = [
 ];
 
 /// Variables beside those of the flags, for the documentation.
-pub const VARIABLES: [(&str, &str); 15] = [
+pub const VARIABLES: [(&str, &str); 18] = [
     ("COPA_CONFIG", "configuration file, in place of the one in the user's configuration folder"),
     ("COPA_VEX_AUTHOR", "author of VEX documents (Project Copacetic)"),
     ("HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "proxies for everything that is fetched; lower case goes first"),
@@ -51,6 +53,15 @@ pub const VARIABLES: [(&str, &str); 15] = [
     ("DOCKER_CONFIG", "folder of the config.json with registry credentials, asked last (~/.docker)"),
     ("CONTAINERS_REGISTRIES_CONF", "registries.conf, in place of the user's and the system's"),
     ("SSL_CERT_FILE", "the system's CA bundle, where it is not in its usual place"),
+    (
+        "DOCKER_HOST",
+        "the docker daemon: unix://, tcp:// or ssh:// (that of the context, else /var/run/docker.sock)",
+    ),
+    ("DOCKER_CONTEXT", "docker's context, in place of the one in config.json"),
+    (
+        "DOCKER_TLS_VERIFY, DOCKER_CERT_PATH",
+        "TLS to DOCKER_HOST, with ca.pem, cert.pem and key.pem of that folder",
+    ),
     ("XDG_CACHE_HOME", "where the cache folder is made (~/.cache)"),
     ("XDG_CONFIG_HOME", "where copa/config.yaml and podman's files are looked for (~/.config)"),
     ("TMPDIR", "where temporary files go if it is set; else into the cache"),
@@ -81,6 +92,12 @@ pub struct Settings {
     pub vex_author: String,
     /// Files about registries.
     pub registries: RegistryFiles,
+    /// Where docker is.
+    pub docker: DockerSettings,
+    /// Where `podman` and `ctr` are.
+    pub programs: Programs,
+    /// Where containerd listens.
+    pub containerd_socket: PathBuf,
     /// The user's choice of the system's CA bundle.
     pub ca_bundle: Option<PathBuf>,
     /// BuildKit's source policy.
@@ -110,6 +127,9 @@ impl Settings {
             source_date_epoch: source_date_epoch(environment)?,
             vex_author: environment.text("COPA_VEX_AUTHOR").unwrap_or_else(|| VEX_AUTHOR.to_owned()),
             registries: RegistryFiles::of(environment, user()),
+            docker: daemons::docker(environment),
+            programs: daemons::programs(environment),
+            containerd_socket: daemons::containerd_socket(environment),
             ca_bundle: environment.path("SSL_CERT_FILE"),
             source_policy: environment.path("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"),
             search_path: environment.os("PATH").map(ToOwned::to_owned),

@@ -1,5 +1,4 @@
-//! containerd, through its command line `ctr`: which finds the daemon and the namespace by `CONTAINERD_ADDRESS` and
-//! `CONTAINERD_NAMESPACE`.
+//! containerd, through its command line `ctr`, which finds the namespace by `CONTAINERD_NAMESPACE`.
 
 mod destination;
 mod source;
@@ -13,10 +12,13 @@ use crate::{
     program::{Program, Programs},
 };
 use oci::{Descriptor, Digest};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ffi::OsStr, path::Path};
 
 /// Most images listed for one name: there is one.
 const LINES_MAX: usize = 1000;
+
+/// How long to wait for a daemon that does not answer.
+const CONNECT_TIMEOUT: &str = "--connect-timeout=5s";
 
 /// containerd and how to reach it.
 #[derive(Debug, Clone)]
@@ -25,13 +27,16 @@ pub struct Containerd {
 }
 
 impl Containerd {
-    /// With the first `ctr` on the search path.
-    pub fn find(programs: &Programs) -> Result<Self, Error> {
-        let none = || Error::Unavailable {
-            what: "containerd".into(),
-            tried: vec!["there is no program ctr on the search path".into()],
-        };
-        Ok(Containerd { ctr: Program::find("ctr", programs).ok_or_else(none)? })
+    /// With the first `ctr` on the search path, and a daemon that listens at a socket.
+    pub fn find(programs: &Programs, socket: &Path) -> Result<Self, Error> {
+        let none = |why: String| Error::Unavailable { what: "containerd".into(), tried: vec![why] };
+        if !socket.exists() {
+            return Err(none(format!("there is no socket {}", socket.display())));
+        }
+        let ctr = Program::find("ctr", programs);
+        let ctr = ctr.ok_or_else(|| none("there is no program ctr on the search path".into()))?;
+        let address = [OsStr::new("--address"), socket.as_os_str(), OsStr::new(CONNECT_TIMEOUT)];
+        Ok(Containerd { ctr: ctr.with(address) })
     }
 
     /// What answers: version of the daemon.

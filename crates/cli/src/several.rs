@@ -1,41 +1,65 @@
-//! Two destinations as one: the layout first, the registry after it, so that the registry's tag moves last of all.
+//! Several destinations as one, written one after another: the last, whose name moves last of all, speaks for them.
 
 use async_trait::async_trait;
-use endpoint::{Destination, Error, Receipt, WriteRequest};
+use endpoint::{Destination, Error, Load, Receipt, WriteRequest};
 use oci::{Digest, ImageLayer};
 use std::sync::Arc;
 
-/// Writes to the first and then to the second.
-pub struct Both(pub Arc<dyn Destination>, pub Arc<dyn Destination>);
+/// Writes to each, in this order. There must be one.
+pub struct Several {
+    before: Vec<Arc<dyn Destination>>,
+    last: Arc<dyn Destination>,
+}
+
+impl Several {
+    /// All of them as one; none is none.
+    pub fn of(mut all: Vec<Arc<dyn Destination>>) -> Option<Arc<dyn Destination>> {
+        let last = all.pop()?;
+        Some(if all.is_empty() { last } else { Arc::new(Several { before: all, last }) })
+    }
+}
 
 #[async_trait]
-impl Destination for Both {
+impl Destination for Several {
     async fn write(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
-        let first = self.0.write(request).await?;
-        let second = self.1.write(request).await?;
-        Ok(Receipt {
-            reference: second.reference,
-            digest: second.digest,
-            bytes_uploaded: first.bytes_uploaded + second.bytes_uploaded,
-            base_bytes_uploaded: first.base_bytes_uploaded + second.base_bytes_uploaded,
-            base_bytes_copied: first.base_bytes_copied + second.base_bytes_copied,
-            mounted: first.mounted + second.mounted,
-            existing: first.existing + second.existing,
-            load: second.load.or(first.load),
-            notes: [first.notes, second.notes].concat(),
-        })
+        let mut before = Vec::new();
+        for destination in &self.before {
+            before.push(destination.write(request).await?);
+        }
+        let last = self.last.write(request).await?;
+        Ok(before.into_iter().rev().fold(last, joined))
     }
 
     async fn current(&self) -> Result<Option<Digest>, Error> {
-        self.1.current().await
+        self.last.current().await
     }
 
     fn wants_base_blobs(&self, base: &[ImageLayer]) -> bool {
-        self.0.wants_base_blobs(base) || self.1.wants_base_blobs(base)
+        self.before.iter().chain([&self.last]).any(|destination| destination.wants_base_blobs(base))
     }
 
     fn name(&self) -> String {
-        format!("{}, {}", self.1.name(), self.0.name())
+        let names = self.before.iter().rev().map(|destination| destination.name());
+        std::iter::once(self.last.name()).chain(names).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A receipt with what an earlier destination took.
+fn joined(last: Receipt, earlier: Receipt) -> Receipt {
+    let load = match (earlier.load, last.load) {
+        (Some(Load::Full), _) | (_, Some(Load::Full)) => Some(Load::Full),
+        (one, other) => other.or(one),
+    };
+    Receipt {
+        reference: last.reference,
+        digest: last.digest,
+        bytes_uploaded: earlier.bytes_uploaded + last.bytes_uploaded,
+        base_bytes_uploaded: earlier.base_bytes_uploaded + last.base_bytes_uploaded,
+        base_bytes_copied: earlier.base_bytes_copied + last.base_bytes_copied,
+        mounted: earlier.mounted + last.mounted,
+        existing: earlier.existing + last.existing,
+        load,
+        notes: [earlier.notes, last.notes].concat(),
     }
 }
 
@@ -64,11 +88,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_get_the_image_and_the_second_gives_its_name() {
+    async fn all_get_the_image_and_the_last_gives_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("layer"), b"layer").unwrap();
-        let (image, both) = (image(b"layer"), Both(layout(&at("first")), layout(&at("second"))));
+        let image = image(b"layer");
+        let both = Several::of(["first", "second"].map(|name| layout(&at(name))).into()).unwrap();
         let source = LayoutSource::new(at("none"), None);
         let files = [(Digest::of(b"layer"), at("layer"))].into();
         let content = Content::patched(image.clone(), &files);
