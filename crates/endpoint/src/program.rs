@@ -64,7 +64,12 @@ impl Program {
 
     fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(&self.first).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(&self.first)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.kill_on_drop(true);
         command

@@ -25,7 +25,7 @@ fn name(text: &str) -> LocalName {
 fn reach(daemon: &Daemon) -> Containerd {
     let environment = daemon.environment().map(|(name, value)| (name.into(), value));
     let programs = Programs { folders: vec![daemon.programs()], environment: environment.into() };
-    Containerd::find(&programs).unwrap()
+    Containerd::find(&programs, &daemon.socket()).unwrap()
 }
 
 fn tiny() -> (tempfile::TempDir, Layout) {
@@ -114,6 +114,6 @@ async fn what_fails_leaves_the_names_as_they_were() {
     assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
     let id = ContainerdDestination::open(reach(&daemon), &LocalName::Id(oci::Digest::of(b"")), false).await;
     assert!(matches!(id.err(), Some(Error::NoTag { .. })));
-    let nowhere = Containerd::find(&Programs::default()).unwrap_err();
+    let nowhere = Containerd::find(&Programs::default(), &daemon.socket()).unwrap_err();
     assert!(matches!(nowhere, Error::Unavailable { .. }));
 }
