@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use endpoint::{
-    Content, Destination, Docker, DockerDestination, DockerSettings, DockerSource, Error, ImageStore, Load,
-    LocalName, Receipt, Source, WriteRequest,
+    Blob, Content, Destination, Docker, DockerDestination, DockerSettings, DockerSource, Error, From,
+    ImageStore, LayoutSource, Load, LocalName, Outgoing, Receipt, Source, WriteRequest,
 };
 use engine::CancellationToken;
-use oci::{DiffId, Digest, Image, Patch, Platform};
+use oci::{Descriptor, DiffId, Digest, Document, Image, Patch, Platform};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -39,6 +39,11 @@ impl Setting {
         daemon.load(&layout, "tiny", IMAGE).unwrap();
         let docker = Docker::new(settings(&daemon, folder.path()));
         Setting { folder, daemon, docker }
+    }
+
+    /// A layout beside the daemon.
+    fn layout(&self) -> Layout {
+        Layout::create(&self.folder.path().join("beside")).unwrap()
     }
 
     fn source(&self, name: &str) -> DockerSource {
@@ -122,8 +127,205 @@ async fn write(
     to.write(&request).await
 }
 
+async fn deliver(source: &dyn Source, to: &dyn Destination, content: &Content) -> Result<Receipt, Error> {
+    let cancel = CancellationToken::new();
+    let request = WriteRequest { content, source, progress: &|_, _, _| (), cancel: &cancel };
+    to.write(&request).await
+}
+
+/// What a layout has under a tag, all of it as it is; images that count as patched.
+async fn content_of(source: &LayoutSource) -> Content {
+    let named = source.named().await.unwrap();
+    let mut manifests = Vec::new();
+    for entry in named.entries().unwrap() {
+        let (bytes, kind) = source.manifest(entry).await.unwrap();
+        let (Document::Manifest(manifest), _) = Document::parse(&bytes, kind.as_deref()).unwrap() else {
+            panic!()
+        };
+        let config = source.config(&manifest.config).await.unwrap();
+        let image = Image::new(bytes.clone(), kind.as_deref(), config).unwrap();
+        let blob = |descriptor: &Descriptor| Blob { descriptor: descriptor.clone(), from: From::Source };
+        let blobs = std::iter::once(&manifest.config).chain(&manifest.layers).map(blob).collect();
+        manifests.push(Outgoing { entry: entry.clone(), bytes, blobs, image: Some(image), patched: true });
+    }
+    Content::Index { descriptor: named.descriptor, bytes: named.bytes, manifests }
+}
+
+/// An index of the tiny image and of one for another machine, as `both`.
+fn two_platforms(layout: &Layout) {
+    let tiny = tiny_image::image(testkit::image::native_architecture()).unwrap();
+    layout.add("here", &tiny).unwrap();
+    let mut other = testkit::image::Image { architecture: "s390x".to_owned(), ..tiny };
+    other.layers.push(testkit::image::Layer::Tar(tar::write(&[Entry::file("other", "other")])));
+    layout.add("there", &other).unwrap();
+    layout.join("both", &["here", "there"], testkit::image::Types::Oci).unwrap();
+}
+
+fn skipped() -> Option<String> {
+    probe::first_reason([Dockerd::probe(), tiny_image::needs()]).err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containerds_store_takes_and_gives_whole_indexes() {
+    if let Some(reason) = skipped() {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(DockerVersion::V28, Store::Containerd);
+    let layout = setting.layout();
+    two_platforms(&layout);
+    let from = LayoutSource::new(layout.directory().to_owned(), Some("both".to_owned()));
+    let content = content_of(&from).await;
+    let receipt = deliver(&from, &setting.destination("both", false).await, &content).await.unwrap();
+    assert_eq!(receipt.digest, content.descriptor().digest);
+    assert_eq!(receipt.load, Some(Load::Full), "the daemon has the layers uncompressed: {receipt:?}");
+    let source = setting.source("both:latest");
+    let named = source.named().await.unwrap();
+    assert_eq!(named.bytes, content.bytes());
+    for manifest in content.manifests() {
+        assert_eq!(source.manifest(&manifest.entry).await.unwrap().0, manifest.bytes);
+        let config = &manifest.image.as_ref().unwrap().manifest.config;
+        assert_eq!(source.config(config).await.unwrap(), manifest.image.as_ref().unwrap().config_bytes);
+    }
+    let other: Platform = "linux/s390x".parse().unwrap();
+    let image = source.image(&other).await.unwrap().image;
+    let last = image.layers.last().unwrap();
+    let mut blob = Vec::new();
+    let mut reader = engine::BlobSource::open(&source, &last.descriptor).await.unwrap();
+    tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut blob).await.unwrap();
+    assert_eq!(Digest::of(&blob), last.descriptor.digest);
+    assert_eq!(setting.run("both", &["/bin/echo", "runs"]), "runs\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dockers_own_store_has_a_name_for_each_platform() {
+    if let Some(reason) = skipped() {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(DockerVersion::V26, Store::Classic);
+    let layout = setting.layout();
+    two_platforms(&layout);
+    let from = LayoutSource::new(layout.directory().to_owned(), Some("both".to_owned()));
+    let content = content_of(&from).await;
+    let receipt =
+        deliver(&from, &setting.destination("a.example/both:1", false).await, &content).await.unwrap();
+    assert_eq!(setting.names(), ["a.example/both:1", "a.example/both:1-s390x", IMAGE]);
+    assert_eq!(
+        receipt.notes,
+        ["docker keeps one platform a name here: linux/s390x is a.example/both:1-s390x"]
+    );
+    assert_eq!(setting.run("a.example/both:1", &["/bin/echo", "runs"]), "runs\n");
+    let ids = content.manifests()[1].image.as_ref().unwrap().layers.iter().map(|l| l.diff_id.0.to_string());
+    assert_eq!(setting.diff_ids("a.example/both:1-s390x"), ids.collect::<Vec<_>>());
+}
+
+/// The daemon has the layers, but under other digests: containerd's store says nothing of what is then missing.
+async fn layers_under_other_digests(version: DockerVersion, store: Store, load: Load) {
+    if let Some(reason) = skipped() {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(version, store);
+    let layout = setting.layout();
+    let tiny = tiny_image::image(testkit::image::native_architecture()).unwrap();
+    let other = testkit::image::Image { compression: testkit::image::Compression::Zstd, ..tiny };
+    layout.add("zstd", &other).unwrap();
+    let from = LayoutSource::new(layout.directory().to_owned(), Some("zstd".to_owned()));
+    let found = from.image(&Platform::host()).await.unwrap();
+    let (image, layer) = patched(&found.image, "patched");
+    let destination = setting.destination("x:1", false).await;
+    let receipt = write(&from, &destination, &image, &layer).await.unwrap();
+    assert_eq!(receipt.load, Some(load), "{receipt:?}");
+    assert_eq!(receipt.notes.len(), usize::from(load == Load::Full), "{receipt:?}");
+    assert_eq!(setting.run("x:1", &["/bin/cat", "/new"]), "patched");
+    let saved = testkit::image_reader::ImageReader::open(&setting.saved("x:1"), "x").unwrap();
+    assert!(saved.layer_entries(0).unwrap().len() > 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_containerds_store_has_under_another_digest_is_loaded_in_full() {
+    layers_under_other_digests(DockerVersion::V28, Store::Containerd, Load::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_containerds_store_has_under_another_digest_is_loaded_in_full() {
+    layers_under_other_digests(DockerVersion::V26, Store::Containerd, Load::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dockers_own_store_knows_layers_by_what_they_are() {
+    layers_under_other_digests(DockerVersion::V28, Store::Classic, Load::Thin).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_not_moved_by_what_is_refused_or_interrupted() {
+    if let Some(reason) = skipped() {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(DockerVersion::V28, Store::Containerd);
+    let (before, id) = (setting.names(), setting.destination(IMAGE, false).await.current().await.unwrap());
+    let source = setting.source(IMAGE);
+    let found = source.image(&Platform::host()).await.unwrap();
+    let (image, layer) = patched(&found.image, "patched");
+    let own = write(&source, &setting.destination(IMAGE, false).await, &image, &layer).await;
+    assert!(matches!(own, Err(Error::SourceTag { .. })), "{own:?}");
+    let wrong =
+        write(&source, &setting.destination("x:1", false).await, &image, &vec![b'x'; layer.len()]).await;
+    assert!(matches!(wrong, Err(Error::Blob { .. })), "{wrong:?}");
+    // A layer that never comes: the work is dropped in the midst of the load.
+    let content = Content::patched(image.clone(), &BTreeMap::new());
+    let silent = Silent(&source);
+    let destination = setting.destination("x:1", false).await;
+    let late =
+        tokio::time::timeout(std::time::Duration::from_millis(700), deliver(&silent, &destination, &content))
+            .await;
+    assert!(late.is_err(), "{late:?}");
+    assert_eq!(setting.names(), before);
+    assert_eq!(setting.destination(IMAGE, false).await.current().await.unwrap(), id);
+    let replaced = write(&source, &setting.destination(IMAGE, true).await, &image, &layer).await.unwrap();
+    assert_eq!(setting.destination(IMAGE, false).await.current().await.unwrap(), Some(replaced.digest));
+}
+
+/// A source whose layers begin and never come.
+struct Silent<'a>(&'a DockerSource);
+
+#[async_trait::async_trait]
+impl engine::BlobSource for Silent<'_> {
+    async fn open(&self, _: &Descriptor) -> Result<engine::BlobStream, engine::Error> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Source for Silent<'_> {
+    async fn named(&self) -> Result<endpoint::Named, Error> {
+        self.0.named().await
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
+        self.0.manifest(descriptor).await
+    }
+
+    fn reference(&self) -> Option<&oci::Reference> {
+        None
+    }
+
+    fn name(&self) -> String {
+        "silent".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_not_there_is_named_with_what_was_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let sockets = vec![folder.path().join("a.sock"), folder.path().join("b.sock")];
+    let docker = Docker::new(DockerSettings { sockets, ..DockerSettings::default() });
+    let error = docker.facts().await.unwrap_err();
+    let Error::Unavailable { what, tried } = &error else { panic!("{error}") };
+    assert_eq!((what.as_str(), tried.len()), ("docker", 2), "{error}");
+    assert!(error.to_string().contains("b.sock"), "{error}");
+}
+
 async fn patched_where_it_is(version: DockerVersion, store: Store) {
-    if let Err(reason) = probe::first_reason([Dockerd::probe(), tiny_image::needs()]) {
+    if let Some(reason) = skipped() {
         skip!("{reason}");
     }
     let setting = Setting::new(version, store);
