@@ -419,7 +419,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__patch)
-            opts="-i -r -s -t -p -w -o -f -h --image --report --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --output --format --debug --cache-dir --help"
+            opts="-i -r -s -t -p -w -o -f -h --image --report --platform --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --jobs --allow-host --plain-http --ca-cert --registries-conf --cert-dir --result --detailed-exit-code --output --format --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -438,6 +438,10 @@ _copa() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --platform)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -517,6 +521,10 @@ _copa() {
                     COMPREPLY=($(compgen -W "auto embedded" -- "${cur}"))
                     return 0
                     ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --allow-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -526,6 +534,14 @@ _copa() {
                     return 0
                     ;;
                 --ca-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registries-conf)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -561,7 +577,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__plan)
-            opts="-i -r -s -w -h --image --report --scanner --allow-mismatch --ignore-errors --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --allow-host --plain-http --ca-cert --result --detailed-exit-code --debug --cache-dir --help"
+            opts="-i -r -s -w -h --image --report --platform --scanner --allow-mismatch --ignore-errors --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --jobs --allow-host --plain-http --ca-cert --registries-conf --cert-dir --result --detailed-exit-code --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,6 +596,10 @@ _copa() {
                     return 0
                     ;;
                 -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --platform)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -643,6 +663,10 @@ _copa() {
                     COMPREPLY=($(compgen -W "auto embedded" -- "${cur}"))
                     return 0
                     ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --allow-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -652,6 +676,14 @@ _copa() {
                     return 0
                     ;;
                 --ca-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registries-conf)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

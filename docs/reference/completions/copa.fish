@@ -36,7 +36,8 @@ complete -c copa -n "__fish_copa_needs_command" -f -a "completion" -d 'Print a s
 complete -c copa -n "__fish_copa_needs_command" -f -a "generate-docs" -d 'Write the reference documentation'
 complete -c copa -n "__fish_copa_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c copa -n "__fish_copa_using_subcommand patch" -s i -l image -d 'Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]' -r
-complete -c copa -n "__fish_copa_using_subcommand patch" -s r -l report -d 'Vulnerability report (JSON file); without one, everything is updated' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -s r -l report -d 'Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l platform -d 'Platform to patch, others stay as they are (repeatable) [default: all, or those that the reports are for]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -s s -l scanner -d 'Who made the report: trivy, native, or NAME of a plugin \'copa-NAME\' on PATH' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -s t -l tag -d 'Tag, or full reference, of the patched image [default: the image\'s tag with the suffix]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l tag-suffix -d 'What the image\'s own tag gets at its end where no --tag is given' -r
@@ -54,9 +55,12 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -s w -l working-folder 
 complete -c copa -n "__fish_copa_using_subcommand patch" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l engine -d 'What runs the package tool' -r -f -a "auto\t'The best there is on this host'
 embedded\t'In this process: namespaces and overlayfs, no daemon'"
+complete -c copa -n "__fish_copa_using_subcommand patch" -l jobs -d 'Platforms worked on side by side, at most [default: one for each core]' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l allow-host -d 'Host the package tool may reach beside the image\'s own repositories (repeatable)' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l plain-http -d 'Registry to be reached by plain http (repeatable); loopback registries always may be' -r
 complete -c copa -n "__fish_copa_using_subcommand patch" -l ca-cert -d 'Extra CA certificates (PEM file) for registries and package repositories' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l registries-conf -d 'registries.conf to go by: mirrors, blocked and insecure registries, short names [default: the user\'s, the system\'s]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand patch" -l cert-dir -d 'Folder with certificates by registry: DIR/HOST[:PORT]/{*.crt, client.cert, client.key}' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -l result -d 'Write what became of everything as JSON to FILE (- is standard output)' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -s o -l output -d 'Write a VEX document of what became of the findings to FILE (needs --report)' -r -F
 complete -c copa -n "__fish_copa_using_subcommand patch" -s f -l format -d 'Format of the VEX document' -r -f -a "openvex\t'OpenVEX 0.2 JSON'"
@@ -75,7 +79,8 @@ complete -c copa -n "__fish_copa_using_subcommand patch" -l detailed-exit-code -
 complete -c copa -n "__fish_copa_using_subcommand patch" -l debug -d 'Tell what happens inside; keep temporary files; plain progress'
 complete -c copa -n "__fish_copa_using_subcommand patch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c copa -n "__fish_copa_using_subcommand plan" -s i -l image -d 'Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]' -r
-complete -c copa -n "__fish_copa_using_subcommand plan" -s r -l report -d 'Vulnerability report (JSON file); without one, everything is updated' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -s r -l report -d 'Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l platform -d 'Platform to patch, others stay as they are (repeatable) [default: all, or those that the reports are for]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -s s -l scanner -d 'Who made the report: trivy, native, or NAME of a plugin \'copa-NAME\' on PATH' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l include -d 'Patch only packages with such names; * and ? stand for any text and any character (repeatable)' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l exclude -d 'Leave packages with such names as they are (repeatable)' -r
@@ -90,9 +95,12 @@ complete -c copa -n "__fish_copa_using_subcommand plan" -s w -l working-folder -
 complete -c copa -n "__fish_copa_using_subcommand plan" -l progress -d 'How progress is shown: auto, tty, plain, quiet, rawjson' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l engine -d 'What runs the package tool' -r -f -a "auto\t'The best there is on this host'
 embedded\t'In this process: namespaces and overlayfs, no daemon'"
+complete -c copa -n "__fish_copa_using_subcommand plan" -l jobs -d 'Platforms worked on side by side, at most [default: one for each core]' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-host -d 'Host the package tool may reach beside the image\'s own repositories (repeatable)' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l plain-http -d 'Registry to be reached by plain http (repeatable); loopback registries always may be' -r
 complete -c copa -n "__fish_copa_using_subcommand plan" -l ca-cert -d 'Extra CA certificates (PEM file) for registries and package repositories' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l registries-conf -d 'registries.conf to go by: mirrors, blocked and insecure registries, short names [default: the user\'s, the system\'s]' -r -F
+complete -c copa -n "__fish_copa_using_subcommand plan" -l cert-dir -d 'Folder with certificates by registry: DIR/HOST[:PORT]/{*.crt, client.cert, client.key}' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l result -d 'Write what became of everything as JSON to FILE (- is standard output)' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l cache-dir -d 'Where layers and packages are kept [default: $XDG_CACHE_HOME/copa]' -r -F
 complete -c copa -n "__fish_copa_using_subcommand plan" -l allow-mismatch -d 'Patch although the report was made for another image'

@@ -34,8 +34,9 @@ _copa() {
 _arguments "${_arguments_options[@]}" : \
 '-i+[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
 '--image=[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
-'-r+[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
-'--report=[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
+'-r+[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
+'--report=[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
+'*--platform=[Platform to patch, others stay as they are (repeatable) \[default\: all, or those that the reports are for\]]:PLATFORM:_default' \
 '-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
 '--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
 '-t+[Tag, or full reference, of the patched image \[default\: the image'\''s tag with the suffix\]]:TAG|REFERENCE:_default' \
@@ -56,9 +57,12 @@ _arguments "${_arguments_options[@]}" : \
 '--progress=[How progress is shown\: auto, tty, plain, quiet, rawjson]:STYLE:_default' \
 '--engine=[What runs the package tool]:ENGINE:((auto\:"The best there is on this host"
 embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
+'--jobs=[Platforms worked on side by side, at most \[default\: one for each core\]]:N:_default' \
 '*--allow-host=[Host the package tool may reach beside the image'\''s own repositories (repeatable)]:HOST[:PORT]:_default' \
 '*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
 '--ca-cert=[Extra CA certificates (PEM file) for registries and package repositories]:FILE:_files' \
+'--registries-conf=[registries.conf to go by\: mirrors, blocked and insecure registries, short names \[default\: the user'\''s, the system'\''s\]]:FILE:_files' \
+'--cert-dir=[Folder with certificates by registry\: DIR/HOST\[\:PORT\]/{*.crt, client.cert, client.key}]:DIR:_files' \
 '--result=[Write what became of everything as JSON to FILE (- is standard output)]:FILE:_files' \
 '-o+[Write a VEX document of what became of the findings to FILE (needs --report)]:FILE:_files' \
 '--output=[Write a VEX document of what became of the findings to FILE (needs --report)]:FILE:_files' \
@@ -86,8 +90,9 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 _arguments "${_arguments_options[@]}" : \
 '-i+[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
 '--image=[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
-'-r+[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
-'--report=[Vulnerability report (JSON file); without one, everything is updated]:FILE:_files' \
+'-r+[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
+'--report=[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
+'*--platform=[Platform to patch, others stay as they are (repeatable) \[default\: all, or those that the reports are for\]]:PLATFORM:_default' \
 '-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
 '--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
 '*--include=[Patch only packages with such names; * and ? stand for any text and any character (repeatable)]:PACKAGE:_default' \
@@ -104,9 +109,12 @@ _arguments "${_arguments_options[@]}" : \
 '--progress=[How progress is shown\: auto, tty, plain, quiet, rawjson]:STYLE:_default' \
 '--engine=[What runs the package tool]:ENGINE:((auto\:"The best there is on this host"
 embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
+'--jobs=[Platforms worked on side by side, at most \[default\: one for each core\]]:N:_default' \
 '*--allow-host=[Host the package tool may reach beside the image'\''s own repositories (repeatable)]:HOST[:PORT]:_default' \
 '*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
 '--ca-cert=[Extra CA certificates (PEM file) for registries and package repositories]:FILE:_files' \
+'--registries-conf=[registries.conf to go by\: mirrors, blocked and insecure registries, short names \[default\: the user'\''s, the system'\''s\]]:FILE:_files' \
+'--cert-dir=[Folder with certificates by registry\: DIR/HOST\[\:PORT\]/{*.crt, client.cert, client.key}]:DIR:_files' \
 '--result=[Write what became of everything as JSON to FILE (- is standard output)]:FILE:_files' \
 '--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
 '--allow-mismatch[Patch although the report was made for another image]' \
