@@ -57,10 +57,21 @@ pub(crate) async fn all(
             (diff_id, done)
         });
     }
+    let mut failed = None;
     while let Some(ended) = tasks.join_next().await {
         let lost = |e: tokio::task::JoinError| errors::io("unpacking a layer", std::io::Error::other(e));
-        let (diff_id, done) = ended.map_err(lost)?;
-        known.insert(diff_id, Some(done.map_err(lost)??));
+        let one = ended.and_then(|(diff_id, done)| Ok((diff_id, done?)));
+        match one.map_err(lost).and_then(|(diff_id, done)| Ok((diff_id, done?))) {
+            Ok((diff_id, layer)) => drop(known.insert(diff_id, Some(layer))),
+            Err(error) => {
+                // The others clean up behind them before anybody hears of it; what they say is only that they were ended.
+                context.cancel.cancel();
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let found = |layer: &ImageLayer| known.get(&layer.diff_id).cloned().flatten();
     Ok(request.image.layers.iter().filter_map(found).collect())

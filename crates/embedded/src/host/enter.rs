@@ -4,7 +4,7 @@ use super::{
     forward::{self, FORWARDED},
     ids::{self, Range},
     map::{self, Extent, Side},
-    refusal,
+    open_files, refusal,
 };
 use crate::{
     failure::{Doing as _, Failure},
@@ -55,6 +55,7 @@ pub struct HostOptions {
 /// same arguments and environment, in a user namespace of its own; this call then waits for it, hands signals on, and ends
 /// the process with its exit code.
 pub fn enter(options: &HostOptions) -> Result<Mode, Error> {
+    open_files::allow_many();
     let current = current().map_err(unavailable)?;
     match (current, options.force) {
         (Some(mode), None) => Ok(mode),

@@ -5,6 +5,7 @@ mod enter;
 mod forward;
 mod ids;
 mod map;
+mod open_files;
 mod refusal;
 
 pub use enter::{HostOptions, Mode, enter};
