@@ -198,6 +198,7 @@ impl<'a> Job<'a> {
         let request = Request {
             name: self.name.to_owned(),
             source,
+            base: None,
             platform: oci::Platform::host(),
             findings,
             policy: self.policy.clone(),

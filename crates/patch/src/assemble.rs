@@ -131,6 +131,7 @@ mod tests {
             patch_layer: text("sha256:layer"),
             plan_digest: text("sha256:plan"),
             tool_version: text("1"),
+            built_on: Vec::new(),
         };
         let image = annotated(
             &serde_json::json!({ VERSION: "1.21", "mine": "kept", "both": "manifest", CREATED: "old" }),

@@ -14,6 +14,9 @@ pub enum Error {
         #[source]
         source: endpoint::Error,
     },
+    /// The original that the user names cannot be taken for it.
+    #[error("cannot go by the original that was named")]
+    Base(#[source] crate::lineage::BaseError),
     /// The image's own records are unreadable, or its distribution is not supported.
     #[error("image {name} cannot be patched")]
     Adapter {

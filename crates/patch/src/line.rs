@@ -38,6 +38,8 @@ pub struct Request {
     pub name: String,
     /// Where it comes from.
     pub source: Arc<dyn endpoint::Source>,
+    /// The original that it was patched from, where the user names it; its labels alone are never followed elsewhere.
+    pub base: Option<Arc<dyn endpoint::Source>>,
     /// Which of its platforms.
     pub platform: oci::Platform,
     /// The report; `None` updates everything.
@@ -168,10 +170,10 @@ impl Patcher {
             async { foreign::image(&*request.source, &request.platform).await.map_err(source_error) };
         let endpoint::SourceImage { image, annotations, digest, .. } =
             self.timed(Phase::Resolve, document, resolve).await?;
-        let origin = lineage::origin(&image);
-        if let Origin::Disproved(why) = &origin {
-            self.warn(format!("{why}; the image is treated as an original"), document);
-        }
+        let base = request.base.as_deref();
+        let found = lineage::find(&image, &*request.source, base).await.map_err(Error::Base)?;
+        found.notes.into_iter().for_each(|note| self.warn(note, document));
+        let origin = found.origin;
         let base_layers = origin.base_layers(&image);
         let base = image.layers.get(..base_layers).unwrap_or(&image.layers);
         let keep_blobs = request.target.as_ref().is_some_and(|t| t.destination.wants_base_blobs(base));
@@ -199,7 +201,7 @@ impl Patcher {
             platform: image.platform().to_string(),
             os: os.pretty_name.clone().unwrap_or_else(|| format!("{} {}", os.id, os.version_id)),
             layers: image.layers.len() as u64,
-            repatched: matches!(origin, Origin::Patched(_)),
+            repatched: origin.is_patched(),
         };
         Ok(Subject { image, name_digest: digest, annotations, origin, root, observed })
     }

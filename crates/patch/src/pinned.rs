@@ -2,7 +2,7 @@
 
 use crate::platforms::fits;
 use async_trait::async_trait;
-use endpoint::{Error, Named, Source, SourceImage};
+use endpoint::{Beside, Error, Named, Source, SourceImage};
 use engine::{BlobSource, BlobStream};
 use oci::{Descriptor, Digest, Document, Platform, Reference};
 use std::sync::Arc;
@@ -62,6 +62,10 @@ impl Source for Pinned {
 
     async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         self.source.config(descriptor).await
+    }
+
+    async fn beside(&self, what: &Beside) -> Result<Option<Named>, Error> {
+        self.source.beside(what).await
     }
 
     async fn image_in(&self, named: &Named, platform: &Platform) -> Result<SourceImage, Error> {

@@ -67,6 +67,7 @@ impl From<patch::Error> for Failure {
         use patch::Error as E;
         let (kind, hint) = match &error {
             E::Source { source, .. } => endpoint(source, Kind::Source),
+            E::Base(source) => base(source),
             E::Adapter { source, .. } => adapter(source),
             E::EndOfLife { .. } => (
                 Kind::Image,
@@ -107,6 +108,15 @@ impl Failure {
         match error {
             patch::Error::Platform { source, .. } => Failure::from(*source).about(said),
             other => Failure::of(Kind::Internal, &other),
+        }
+    }
+}
+
+fn base(error: &patch::lineage::BaseError) -> Sorted {
+    match error {
+        patch::lineage::BaseError::Read { source, .. } => endpoint(source, Kind::Source),
+        patch::lineage::BaseError::Other { .. } => {
+            (Kind::Usage, hint("--base names the image that was patched first"))
         }
     }
 }
