@@ -112,9 +112,9 @@ impl ArchiveDestination {
 }
 
 /// Where a file is to appear.
-struct Target {
+pub(super) struct Target {
     /// Its path, links resolved.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     folder: PathBuf,
     /// What is there now.
     is: Now,
@@ -130,7 +130,7 @@ enum Now {
 }
 
 impl Target {
-    fn find(path: &Path) -> io::Result<Target> {
+    pub(super) fn find(path: &Path) -> io::Result<Target> {
         let (path, is) = match std::fs::canonicalize(path) {
             Ok(real) => {
                 let meta = std::fs::metadata(&real)?;
@@ -146,7 +146,12 @@ impl Target {
         Ok(Target { folder: folder.to_owned(), path, is })
     }
 
-    fn temp(&self) -> io::Result<NamedTempFile> {
+    /// Whether it is no file that could be replaced, but a pipe or a device.
+    pub(super) fn is_written_to(&self) -> bool {
+        self.is == Now::Other
+    }
+
+    pub(super) fn temp(&self) -> io::Result<NamedTempFile> {
         // As any new file: what the user's umask lets through.
         let mode = Permissions::from_mode(0o666);
         tempfile::Builder::new().prefix(TEMP_PREFIX).permissions(mode).tempfile_in(&self.folder)

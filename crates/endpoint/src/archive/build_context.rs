@@ -1,0 +1,360 @@
+//! The patch layer as a docker build context: a Dockerfile, and the files that it copies over the image. What COPY cannot do is
+//! refused before anything is written.
+
+use super::{destination::Target, owned::Owned};
+use crate::{Content, Destination, Error, From, Outgoing, Receipt, WriteRequest, layout::read::blocking};
+use async_trait::async_trait;
+use engine::CancellationToken;
+use layer::{Entry, EntryPath, Kind, Limits, TarReader, TarWriter};
+use oci::{Descriptor, Digest, ImageLayer, Reference, media_type};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Read, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// When the image was patched (Copa's annotation, and its label in build contexts).
+const PATCHED: &str = "sh.copa.image.patched";
+/// What the name of a removal begins with in a layer (image-spec `layer.md`).
+const WHITEOUT: &[u8] = b".wh.";
+/// Most paths named in a refusal.
+const NAMED_MAX: usize = 5;
+/// How much is collected before it is written.
+const BUFFER_BYTES: usize = 1 << 20;
+/// The folder that `COPY patch/ /` copies, as Copa calls it.
+const FOLDER: &str = "patch";
+
+/// Where a build context goes.
+pub enum ContextOutput {
+    /// To a file, which appears whole or not at all.
+    File(PathBuf),
+    /// To a stream, such as the one that `docker build -` reads.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// What becomes a build context.
+pub struct BuildContext {
+    from: String,
+    output: Mutex<Option<ContextOutput>>,
+    name: String,
+}
+
+impl BuildContext {
+    /// A context whose Dockerfile begins with the image as it was typed. Nothing is written yet.
+    pub fn new(from: String, output: ContextOutput) -> Result<Self, Error> {
+        // A reference has no character that means anything in a Dockerfile.
+        from.parse::<Reference>().map_err(|e| Error::Refused { why: e.to_string() })?;
+        let name = match &output {
+            ContextOutput::File(path) => format!("build context {}", path.display()),
+            ContextOutput::Stream(_) => "build context on standard output".to_owned(),
+        };
+        Ok(BuildContext { from, output: Mutex::new(Some(output)), name })
+    }
+
+    fn refused(&self, why: impl std::fmt::Display) -> Error {
+        Error::Refused { why: format!("no build context can be made for {}: {why}", self.from) }
+    }
+
+    /// The patch layer, which is all that is new.
+    fn layer(&self, image: &Outgoing) -> Result<PatchLayer, Error> {
+        let mut files = image.layers().iter().filter_map(|blob| match &blob.from {
+            From::File(path) => Some((blob.descriptor.clone(), path.clone())),
+            _ => None,
+        });
+        match (files.next(), files.next()) {
+            (Some((descriptor, path)), None) => Ok(PatchLayer { descriptor, path }),
+            _ => Err(self.refused("it has not just one new layer")),
+        }
+    }
+
+    /// The new layer must lie on what the Dockerfile begins with. On a patched image it replaces the earlier patch layer, which
+    /// a build cannot.
+    async fn check_base(&self, request: &WriteRequest<'_>, image: &Outgoing) -> Result<(), Error> {
+        let Some(platform) = image.platform() else { return Err(self.refused("it has no platform")) };
+        let original = request.source.image(&platform).await?.image;
+        match original.layers.len() + 1 == image.layers().len() {
+            true => Ok(()),
+            false => Err(self.refused(
+                "it is patched already, and a build would keep the earlier patch; name the original image",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Destination for BuildContext {
+    async fn write(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
+        let image = match request.content {
+            Content::Image(image) => &**image,
+            Content::Index { manifests, .. } => {
+                let mut patched = manifests.iter().filter(|m| m.patched);
+                match (patched.next(), patched.next()) {
+                    (Some(only), None) => only,
+                    _ => {
+                        return Err(
+                            self.refused("a build context is of one platform; name it with --platform")
+                        );
+                    }
+                }
+            }
+        };
+        self.check_base(request, image).await?;
+        let (layer, cancel) = (self.layer(image)?, request.cancel.clone());
+        let surveyed = {
+            let (layer, cancel) = (layer.clone(), cancel.clone());
+            blocking(move || survey(&layer, &cancel)).await?
+        };
+        let owned = surveyed.owned().map_err(|why| self.refused(why))?;
+        let output = self.output.lock().ok().and_then(|mut output| output.take());
+        let output = output.ok_or_else(|| self.refused("it was written before"))?;
+        let context = Context { layer, dockerfile: dockerfile(&self.from, &owned, image), owned, cancel };
+        let bytes = blocking(move || context.put(output)).await?;
+        let mut receipt = Receipt::new(self.name.clone(), image.entry.digest.clone());
+        receipt.bytes_uploaded = bytes;
+        receipt.notes = surveyed.notes();
+        Ok(receipt)
+    }
+
+    async fn current(&self) -> Result<Option<Digest>, Error> {
+        Ok(None)
+    }
+
+    fn wants_base_blobs(&self, _: &[ImageLayer]) -> bool {
+        false
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// The Dockerfile.
+fn dockerfile(from: &str, owned: &Owned, image: &Outgoing) -> String {
+    let annotations = image.image.as_ref().and_then(|image| image.manifest.annotations.as_ref());
+    let time = annotations.and_then(|annotations| annotations.get(PATCHED));
+    let label = time.map(|time| format!("LABEL {PATCHED}=\"{time}\"\n")).unwrap_or_default();
+    format!("FROM {from}\nCOPY {FOLDER}/ /\n{}{label}", owned.instructions())
+}
+
+/// The layer on this disk.
+#[derive(Clone)]
+struct PatchLayer {
+    descriptor: Descriptor,
+    path: PathBuf,
+}
+
+impl PatchLayer {
+    /// Calls `visit` for every entry, with its content.
+    fn walk(
+        &self,
+        cancel: &CancellationToken,
+        mut visit: impl FnMut(Entry, &mut dyn Read) -> Result<(), layer::Error>,
+    ) -> Result<(), Error> {
+        let doing = || format!("reading the patch layer {}", self.path.display());
+        let file = File::open(&self.path).map_err(|source| Error::Io { doing: doing(), source })?;
+        let Descriptor { media_type, digest, size, .. } = &self.descriptor;
+        let compression = media_type::compression(media_type)
+            .ok_or_else(|| Error::Refused { why: format!("a layer of type {media_type} cannot be read") })?;
+        let verified = layer::Verified::new(file, digest.clone(), *size);
+        let limits = Limits::default();
+        let walk = |stream: &mut dyn Read| {
+            let mut tar = TarReader::new(stream, &limits);
+            while let Some(entry) = tar.next_entry()? {
+                visit(entry, &mut tar)?;
+            }
+            Ok(())
+        };
+        match layer::decompress(verified, compression, &limits, &|| cancel.is_cancelled(), walk) {
+            Ok(_) => Ok(()),
+            Err(layer::Error::Cancelled) => Err(Error::Cancelled),
+            Err(layer::Error::Io { doing, source }) => Err(Error::Io { doing, source }),
+            Err(error) => Err(Error::Blob { item: "the patch layer".into(), source: error.into() }),
+        }
+    }
+}
+
+/// What was seen of the layer before anything is written.
+#[derive(Default)]
+struct Survey {
+    removed: Vec<String>,
+    removed_count: usize,
+    special: Vec<String>,
+    attributed: usize,
+    owned: BTreeMap<EntryPath, (u32, u32)>,
+}
+
+fn survey(layer: &PatchLayer, cancel: &CancellationToken) -> Result<Arc<Survey>, Error> {
+    let mut seen = Survey::default();
+    layer.walk(cancel, |entry, _| {
+        seen.take(&entry);
+        Ok(())
+    })?;
+    Ok(Arc::new(seen))
+}
+
+impl Survey {
+    fn take(&mut self, entry: &Entry) {
+        if let Some(name) = entry.path.name().strip_prefix(WHITEOUT) {
+            self.removed_count += 1;
+            if self.removed.len() < NAMED_MAX {
+                let folder = entry.path.parent().unwrap_or_default();
+                // An opaque folder hides all that was in it.
+                let gone = if name == b".wh..opq" { folder } else { folder.join(name).unwrap_or(folder) };
+                self.removed.push(gone.to_string());
+            }
+            return;
+        }
+        if matches!(entry.kind, Kind::Char { .. } | Kind::Block { .. } | Kind::Fifo) {
+            self.special.push(entry.path.to_string());
+        }
+        if !entry.xattrs.is_empty() {
+            self.attributed += 1;
+        }
+        // The root itself is never copied onto.
+        if (entry.uid, entry.gid) != (0, 0) && !entry.path.is_root() {
+            self.owned.insert(entry.path.clone(), (entry.uid, entry.gid));
+        }
+    }
+
+    /// What is not root's, or why COPY cannot do it.
+    fn owned(&self) -> Result<Owned, String> {
+        if self.removed_count > 0 {
+            let (count, named) = (self.removed_count, self.removed.join(", "));
+            let more = if count > self.removed.len() { ", …" } else { "" };
+            return Err(format!(
+                "the patch removes {count} of its paths ({named}{more}), which COPY cannot; 'copa patch' can"
+            ));
+        }
+        if let Some(first) = self.special.first() {
+            return Err(format!("{first} is a device or pipe, which COPY does not take"));
+        }
+        Owned::new(&self.owned)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let count = self.attributed;
+        let note = || {
+            format!(
+                "{count} files have extended attributes (capabilities); they are in the build context, but not every builder keeps them"
+            )
+        };
+        (count > 0).then(note).into_iter().collect()
+    }
+}
+
+/// All that is needed to write.
+struct Context {
+    layer: PatchLayer,
+    dockerfile: String,
+    owned: Owned,
+    cancel: CancellationToken,
+}
+
+impl Context {
+    /// Writes it; how many bytes it has.
+    fn put(&self, output: ContextOutput) -> Result<u64, Error> {
+        match output {
+            ContextOutput::Stream(out) => self.write(out),
+            ContextOutput::File(path) => {
+                let failed = |source| Error::Io { doing: format!("writing {}", path.display()), source };
+                let target = Target::find(&path).map_err(failed)?;
+                if target.is_written_to() {
+                    let out = File::options().write(true).open(&target.path).map_err(failed)?;
+                    return self.write(Box::new(out));
+                }
+                let temp = target.temp().map_err(failed)?;
+                let bytes = self.write(Box::new(temp.reopen().map_err(failed)?))?;
+                temp.as_file().sync_all().map_err(failed)?;
+                temp.persist(&target.path).map_err(|e| failed(e.error))?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    fn write(&self, out: Box<dyn Write + Send>) -> Result<u64, Error> {
+        let out = Counting { out: BufWriter::with_capacity(BUFFER_BYTES, out), bytes: 0 };
+        let mut tar = TarWriter::new(out);
+        let mut first = || -> Result<(), layer::Error> {
+            let size = self.dockerfile.len() as u64;
+            let dockerfile = plain("Dockerfile", Kind::File { size }, 0o644)?;
+            tar.entry(&dockerfile, Some(&mut self.dockerfile.as_bytes()))?;
+            tar.entry(&plain(FOLDER, Kind::Directory, 0o755)?, None)?;
+            for folder in self.owned.folders() {
+                tar.entry(&plain(&folder, Kind::Directory, 0o755)?, None)?;
+            }
+            Ok(())
+        };
+        first().map_err(written)?;
+        self.layer.walk(&self.cancel, |entry, content| {
+            for (path, with_content) in self.places(&entry) {
+                let kind = match &entry.kind {
+                    Kind::Hardlink { target } => {
+                        Kind::Hardlink { target: within(&self.owned.place(target, FOLDER))? }
+                    }
+                    kind => kind.clone(),
+                };
+                let copy = Entry { path: within(&path)?, kind, ..entry.clone() };
+                if with_content && matches!(copy.kind, Kind::File { .. }) {
+                    tar.entry(&copy, Some(&mut *content))?;
+                } else {
+                    tar.entry(&copy, None)?;
+                }
+            }
+            Ok(())
+        })?;
+        let mut out = tar.finish().map_err(written)?;
+        out.flush().map_err(|source| Error::Io { doing: "writing the build context".into(), source })?;
+        Ok(out.bytes)
+    }
+
+    /// Where an entry goes: a folder that is not root's to both places, because what is in it needs it in the first and its owner
+    /// is set from the second.
+    fn places(&self, entry: &Entry) -> Vec<(Vec<u8>, bool)> {
+        if entry.path.is_root() {
+            return Vec::new();
+        }
+        let own = self.owned.place(&entry.path, FOLDER);
+        let common = [FOLDER.as_bytes(), b"/", entry.path.as_bytes()].concat();
+        match entry.kind {
+            Kind::Directory if own != common => vec![(common, false), (own, false)],
+            _ => vec![(own, true)],
+        }
+    }
+}
+
+/// Where something goes in the context.
+fn within(path: &[u8]) -> Result<EntryPath, layer::Error> {
+    EntryPath::new(path)
+}
+
+fn plain(path: &str, kind: Kind, mode: u32) -> Result<Entry, layer::Error> {
+    let path = EntryPath::new(path.as_bytes())?;
+    Ok(Entry { path, kind, mode, uid: 0, gid: 0, mtime: (0, 0), xattrs: BTreeMap::new() })
+}
+
+fn written(error: layer::Error) -> Error {
+    match error {
+        layer::Error::Io { source, .. } => Error::Io { doing: "writing the build context".into(), source },
+        other => Error::Refused { why: other.to_string() },
+    }
+}
+
+/// Counts what passes.
+struct Counting {
+    out: BufWriter<Box<dyn Write + Send>>,
+    bytes: u64,
+}
+
+impl Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
