@@ -90,11 +90,19 @@ fn told(
 fn note_failures(answers: &mut Answers) {
     let Answers::Several(several) = answers else { return };
     for (at, error) in std::mem::take(&mut several.failures) {
-        let failure = Failure::from(error);
+        let failure = Failure::from(of_itself(error));
         let exit_code = i32::from(failure.kind.code().code);
         if let Some(platform) = several.document.platforms.get_mut(at) {
             platform.error = Some(ErrorRecord { message: failure.message(), exit_code });
         }
+    }
+}
+
+/// What went wrong, without the platform, which stands beside it.
+fn of_itself(error: ::patch::Error) -> ::patch::Error {
+    match error {
+        ::patch::Error::Platform { source, .. } => *source,
+        error => error,
     }
 }
 

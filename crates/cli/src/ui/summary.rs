@@ -10,6 +10,9 @@ use std::fmt::Write;
 /// Findings listed of a kind that nobody can do anything about now. The result document has them all.
 const QUIET_LINES_MAX: usize = 20;
 
+/// Characters of a platform's failure in the table.
+const FAILURE_CHARS_MAX: usize = 100;
+
 /// Outcomes in the order they are told, what wants attention first.
 const ATTENTION: [&str; 5] = ["failed", "repository-behind", "held", "excluded", "not-installed"];
 const QUIET: [&str; 2] = ["no-fix-known", "already-fixed"];
@@ -62,7 +65,7 @@ fn several(document: &ResultDocument, paint: Paint) -> String {
 fn platforms(document: &ResultDocument) -> Vec<Vec<String>> {
     let worked_on = document.platforms.iter().map(|of| {
         let detail = match (of.status, &of.error) {
-            (_, Some(error)) => printable(&error.message).into_owned(),
+            (_, Some(error)) => shortened_text(&printable(&error.message)),
             (Status::Patched, None) => counts(of),
             _ => String::new(),
         };
@@ -76,6 +79,14 @@ fn platforms(document: &ResultDocument) -> Vec<Vec<String>> {
             cells.map(|cell| printable(cell.unwrap_or_default()).into_owned()).to_vec()
         });
     worked_on.chain(preserved).collect()
+}
+
+/// A failure in one line of a table; it has been told in full.
+fn shortened_text(text: &str) -> String {
+    match text.char_indices().nth(FAILURE_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 fn status_word(status: Status) -> &'static str {
