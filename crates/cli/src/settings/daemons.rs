@@ -26,10 +26,28 @@ pub fn docker(environment: &Environment) -> DockerSettings {
 /// Where containerd's daemon listens if nothing is said.
 const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
+/// What tells podman that it is in the user namespace of its own kind already, and whose that is: without it, uid 0 there would
+/// be taken for root, with root's store (containers/storage `unshare_linux.go`).
+const PODMAN_WITHIN: [&str; 3] =
+    ["_CONTAINERS_USERNS_CONFIGURED", "_CONTAINERS_ROOTLESS_UID", "_CONTAINERS_ROOTLESS_GID"];
+
+/// Who a process is within its user namespace, and outside of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids {
+    /// Its user within.
+    pub inner: u32,
+    /// Its user and group outside.
+    pub outer: [u32; 2],
+}
+
 /// Where `podman` and `ctr` are. They find their own configuration in the environment that they are run with.
-pub fn programs(environment: &Environment) -> Programs {
+pub fn programs(environment: &Environment, ids: Ids) -> Programs {
     let folders = environment.os("PATH").into_iter().flat_map(std::env::split_paths).collect();
-    Programs { folders, environment: Vec::new() }
+    let [user, group] = ids.outer;
+    let values = ["done".to_owned(), user.to_string(), group.to_string()];
+    let within = ids.inner == 0 && user != 0;
+    let pairs = PODMAN_WITHIN.into_iter().zip(values).filter(|_| within);
+    Programs { folders, environment: pairs.map(|(name, value)| (name.into(), value.into())).collect() }
 }
 
 /// Where containerd listens, as `ctr` would find it.
@@ -64,6 +82,16 @@ mod tests {
         assert_eq!(found.host.as_deref(), Some("unix:///x"));
         assert_eq!(found.config_dir.as_deref(), Some(Path::new("/d")));
         assert!(!found.tls_verify);
+    }
+
+    #[test]
+    fn podman_is_told_of_the_namespace_that_it_is_run_in() {
+        let names = |inner, outer| {
+            let found = programs(&Environment::of([("PATH", "/a:/b")]), Ids { inner, outer: [outer, outer] });
+            assert_eq!(found.folders, [Path::new("/a"), Path::new("/b")]);
+            found.environment.len()
+        };
+        assert_eq!([names(0, 0), names(1000, 1000), names(0, 1000)], [0, 0, 3]);
     }
 
     #[test]

@@ -11,10 +11,11 @@ use crate::{
     error::Failure,
     ui::{paint::Paint, text::printable},
 };
+use daemons::Ids;
 use endpoint::{DockerSettings, Programs};
 use environment::Environment;
 use fetch::client::ProxySettings;
-use registry_files::{RegistryFiles, outer_user};
+use registry_files::{RegistryFiles, outer_id};
 use std::{
     ffi::OsString,
     fs,
@@ -126,9 +127,9 @@ impl Settings {
             package_proxy: proxies(environment, |all| !all.starts_with("socks")),
             source_date_epoch: source_date_epoch(environment)?,
             vex_author: environment.text("COPA_VEX_AUTHOR").unwrap_or_else(|| VEX_AUTHOR.to_owned()),
-            registries: RegistryFiles::of(environment, user()),
+            registries: RegistryFiles::of(environment, ids().outer[0]),
             docker: daemons::docker(environment),
-            programs: daemons::programs(environment),
+            programs: daemons::programs(environment, ids()),
             containerd_socket: daemons::containerd_socket(environment),
             ca_bundle: environment.path("SSL_CERT_FILE"),
             source_policy: environment.path("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"),
@@ -212,11 +213,11 @@ fn proxies(environment: &Environment, fits: impl Fn(&str) -> bool) -> ProxySetti
     }
 }
 
-/// The user's number, outside of the namespace that this process may be in.
-fn user() -> u32 {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let inner = fs::metadata("/proc/self").map_or(0, |process| process.uid());
-    outer_user(&map, inner)
+/// Who this process is, within and outside of the user namespace that it may be in.
+fn ids() -> Ids {
+    let map = |name: &str| fs::read_to_string(format!("/proc/self/{name}_map")).unwrap_or_default();
+    let (inner, group) = fs::metadata("/proc/self").map_or((0, 0), |process| (process.uid(), process.gid()));
+    Ids { inner, outer: [outer_id(&map("uid"), inner), outer_id(&map("gid"), group)] }
 }
 
 /// Folders are handed to programs that work elsewhere.

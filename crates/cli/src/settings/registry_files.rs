@@ -52,9 +52,10 @@ impl RegistryFiles {
     }
 }
 
-/// The user's number outside of the user namespace that this process may be in: what `/proc/self/uid_map` makes of ours.
-pub fn outer_user(uid_map: &str, inner: u32) -> u32 {
-    let outer = uid_map.lines().find_map(|line| {
+/// A user's or group's number outside of the user namespace that this process may be in: what `/proc/self/uid_map`, or
+/// `gid_map`, makes of it.
+pub fn outer_id(map: &str, inner: u32) -> u32 {
+    let outer = map.lines().find_map(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);
         let (first, outer, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
         let at = inner.checked_sub(first).filter(|at| *at < count)?;
@@ -108,7 +109,7 @@ mod tests {
             ("", 3, 3),
             ("x y z", 3, 3),
         ] {
-            assert_eq!(outer_user(map, inner), outer, "{map}");
+            assert_eq!(outer_id(map, inner), outer, "{map}");
         }
     }
 }
