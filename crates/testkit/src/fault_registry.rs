@@ -216,9 +216,9 @@ impl FaultRegistry {
         self.state().records.clear();
     }
 
-    /// How many requests of this method (`*`: any) had `part` in their path.
+    /// How many requests of this method (`*`: any) had `part` in their path. What the client gave up half way is none.
     pub fn count(&self, method: &str, part: &str) -> usize {
-        let fits = |r: &&Recorded| fits(method, &r.method) && r.path.contains(part);
+        let fits = |r: &&Recorded| fits(method, &r.method) && r.path.contains(part) && !r.given_up;
         self.state().records.all.iter().filter(fits).count()
     }
 

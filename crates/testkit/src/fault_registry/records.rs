@@ -71,6 +71,13 @@ impl Records {
         through
     }
 
+    /// Notes that the client ended a request before its body was whole.
+    pub(crate) fn given_up(&mut self, number: usize) {
+        if let Some(request) = self.of(number) {
+            request.given_up = true;
+        }
+    }
+
     /// Notes the status that is about to be sent.
     pub(crate) fn answered(&mut self, number: usize, status: u16) {
         if let Some(request) = self.of(number) {

@@ -121,7 +121,9 @@ impl Read for Incoming<'_> {
         }
         let most =
             self.cut.map_or(buffer.len(), |cut| usize::try_from(cut).unwrap_or(usize::MAX).min(buffer.len()));
-        let got = self.body.read(&mut buffer[..most])?;
+        let got = self.body.read(&mut buffer[..most]).inspect_err(|_| {
+            self.shared.state().records.given_up(self.number);
+        })?;
         let through = self.shared.state().records.came(self.number, got as u64);
         if let Some(cut) = &mut self.cut {
             *cut -= got as u64;

@@ -21,6 +21,8 @@ pub struct Recorded {
     pub authorization: Option<String>,
     /// Bytes of its body that came.
     pub body: u64,
+    /// Whether the client gave up before its body was whole.
+    pub given_up: bool,
     /// The status that it got; 0 where it got none (yet).
     pub status: u16,
     /// Bytes of the answer's body that were sent.
