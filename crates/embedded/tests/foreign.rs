@@ -171,8 +171,8 @@ fn programs_of_32_bits_run_by_their_own_rules_and_only_in_their_images() {
 }
 
 /// A Debian of another architecture with what dpkg needs and nothing configured: no program of it has run. Made once.
-fn foreign_debian() -> Vec<Entry> {
-    let tar = workspace::cache().join("roots/bookworm-arm64-dpkg.tar");
+fn foreign_debian(architecture: &str) -> Vec<Entry> {
+    let tar = workspace::cache().join(format!("roots/bookworm-{architecture}-dpkg.tar"));
     workspace::once(&tar, |unfinished| {
         let mirror = Mirror::of_this_machine()?;
         let release = format!(
@@ -181,9 +181,9 @@ fn foreign_debian() -> Vec<Entry> {
         );
         let how = [
             "--variant=extract",
-            "--architectures=arm64",
             "--format=tar",
             "--include=dpkg,dash,coreutils,tar,diffutils,libc-bin",
+            &format!("--architectures={architecture}"),
         ];
         let mode = if probe::root().is_ok() { "--mode=root" } else { "--mode=unshare" };
         argv("mmdebstrap", how).arg(mode).arg("bookworm").arg(unfinished).arg(release).stdout().map(drop)
@@ -207,13 +207,15 @@ fn foreign_debian() -> Vec<Entry> {
 }
 
 /// A package whose script says on what machine it runs, starts others, changes owners and syncs.
-fn deb() -> Vec<u8> {
+fn deb(architecture: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join("made").join(name);
     fs::create_dir_all(at("DEBIAN")).unwrap();
     fs::create_dir_all(at("opt")).unwrap();
-    let control = "Package: made\nVersion: 2.0\nArchitecture: arm64\nMaintainer: Nobody <nobody@example.org>\n\
-        Description: made for a test\n";
+    let control = format!(
+        "Package: made\nVersion: 2.0\nArchitecture: {architecture}\nMaintainer: Nobody <nobody@example.org>\n\
+        Description: made for a test\n"
+    );
     let script = "#!/bin/sh\nset -e\nuname -m > /opt/machine\necho a b | (read one two; echo $two > /opt/piped)\n\
         chown 33:44 /opt/machine\nsync\nsync /opt/machine\ntest -c /dev/null\ntest -r /proc/self/status\n";
     fs::write(at("DEBIAN/control"), control).unwrap();
@@ -226,19 +228,51 @@ fn deb() -> Vec<u8> {
     fs::read(out).unwrap()
 }
 
-fn emulator() -> Result<(), String> {
-    probe::first_reason([probe::debian_roots(), probe::programs(&["dpkg-deb", "mmdebstrap"])])?;
-    let own = Platform::host().architecture != "arm64";
-    let there = Path::new(QEMU).exists() && own;
-    there.then_some(()).ok_or_else(|| format!("no {QEMU} on this machine"))
+/// Installs a package with the image's own dpkg, and looks at all that it did.
+fn dpkg_works(bed: &Bed, architecture: &str, machine: &str) {
+    let platform = format!("linux/{}", if architecture == "i386" { "386" } else { architecture });
+    can_run(bed, &platform).unwrap();
+    let argv = ["/usr/bin/dpkg", "--force-depends", "--install", "/dev/copa/made.deb"].map(str::to_owned);
+    let step = Exec { argv: argv.into(), ..exec(&["dpkg"]) };
+    let status = "/var/lib/dpkg/status";
+    let wanted = Recipe {
+        mounts: vec![Mount { name: "made.deb".into(), content: deb(architecture) }],
+        evidence: vec![Look::File { path: status.into(), max_bytes: 1 << 20 }],
+        ..recipe(vec![Step::Exec(step)])
+    };
+    let layers = [Files::of_tar(testkit::tar::write(&foreign_debian(architecture)))];
+    let mut run = run(bed, &layers, &platform, &wanted).unwrap();
+    let said = run.steps[0].tail.clone();
+    let found = String::from_utf8(run.evidence[status].clone()).unwrap();
+    assert!(found.contains("Status: install ok installed\n") && found.contains("Version: 2.0\n"), "{said}");
+    assert_eq!(text(&run, "/opt/machine").as_deref(), Some(machine), "{said}");
+    assert_eq!(text(&run, "/opt/piped").as_deref(), Some("b\n"));
+    assert_eq!(text(&run, "/opt/new").as_deref(), Some("new"));
+    let path = layer::EntryPath::new(b"opt/machine").unwrap();
+    let entry = run.after.entry(&path, false).unwrap().unwrap();
+    assert_eq!((entry.uid, entry.gid), (33, 44));
+    assert!(run.syncs_suppressed);
+    let outside = |line: &&String| !line[1..].starts_with("/var") && !line[1..].starts_with("/opt");
+    let strange: Vec<String> = changed(&mut run).into_iter().filter(|line| outside(&line)).collect();
+    assert_eq!(strange, [""; 0], "nothing of an emulator");
+    drop(run);
+    assert_eq!(bed.left_over(), [""; 0]);
+}
+
+fn debian_needs() -> Result<(), String> {
+    probe::first_reason([probe::debian_roots(), probe::programs(&["dpkg-deb", "mmdebstrap"])])
 }
 
 #[test]
 fn dpkg_of_another_architecture_works_through_an_emulator() {
-    if let Err(reason) = emulator() {
+    let there = || {
+        let can = Path::new(QEMU).exists() && Platform::host().architecture != "arm64";
+        can.then_some(()).ok_or_else(|| format!("no {QEMU} on this machine"))
+    };
+    if let Err(reason) = debian_needs().and_then(|()| there()) {
         skip!("{reason}");
     }
-    foreign_debian();
+    foreign_debian("arm64");
     in_each_mode("dpkg_of_another_architecture_works_through_an_emulator", || {
         let bed = Bed::new();
         let mut emulation = match Emulation::new(bed.mode) {
@@ -246,37 +280,15 @@ fn dpkg_of_another_architecture_works_through_an_emulator() {
             Err(why) => return eprintln!("skipped: {why}"),
         };
         emulation.register(AARCH64, QEMU, "OCF");
-        can_run(&bed, "linux/arm64").unwrap();
-        let argv = ["/usr/bin/dpkg", "--force-depends", "--install", "/dev/copa/made.deb"].map(str::to_owned);
-        let step = Exec { argv: argv.into(), ..exec(&["dpkg"]) };
-        let status = "/var/lib/dpkg/status";
-        let wanted = Recipe {
-            mounts: vec![Mount { name: "made.deb".into(), content: deb() }],
-            evidence: vec![Look::File { path: status.into(), max_bytes: 1 << 20 }],
-            ..recipe(vec![Step::Exec(step)])
-        };
-        let layers = [Files::of_tar(testkit::tar::write(&foreign_debian()))];
-        let mut run = run(&bed, &layers, "linux/arm64", &wanted).unwrap();
-        let said = run.steps[0].tail.clone();
-        let found = String::from_utf8(run.evidence[status].clone()).unwrap();
-        assert!(
-            found.contains("Status: install ok installed\n") && found.contains("Version: 2.0\n"),
-            "{said}"
-        );
-        assert_eq!(text(&run, "/opt/machine").as_deref(), Some("aarch64\n"), "{said}");
-        assert_eq!(text(&run, "/opt/piped").as_deref(), Some("b\n"));
-        assert_eq!(text(&run, "/opt/new").as_deref(), Some("new"));
-        let path = layer::EntryPath::new(b"opt/machine").unwrap();
-        let entry = run.after.entry(&path, false).unwrap().unwrap();
-        assert_eq!((entry.uid, entry.gid), (33, 44));
-        assert!(run.syncs_suppressed);
-        let outside = |line: &&String| !line[1..].starts_with("/var") && !line[1..].starts_with("/opt");
-        assert_eq!(
-            changed(&mut run).iter().filter(outside).collect::<Vec<_>>(),
-            [""; 0],
-            "nothing of the emulator"
-        );
-        drop(run);
-        assert_eq!(bed.left_over(), [""; 0]);
+        dpkg_works(&bed, "arm64", "aarch64\n");
     });
+}
+
+#[test]
+fn dpkg_of_32_bits_works_by_the_processor() {
+    if let Err(reason) = debian_needs().and_then(|()| narrow_runs()) {
+        skip!("{reason}");
+    }
+    foreign_debian("i386");
+    in_each_mode("dpkg_of_32_bits_works_by_the_processor", || dpkg_works(&Bed::new(), "i386", "i686\n"));
 }

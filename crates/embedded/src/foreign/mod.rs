@@ -76,7 +76,7 @@ pub(crate) async fn can_run(
     let stop = Stop::new().map_err(|e| errors::io("trying a program", e))?;
     let _stops = stop.on_drop();
     let (options, pulled) = (options.clone(), stop.clone());
-    let mut trial = tokio::task::spawn_blocking(move || tried(&options, architecture, &pulled));
+    let mut trial = tokio::task::spawn_blocking(move || tried(&options, (architecture, programs), &pulled));
     let ended = tokio::select! {
         ended = &mut trial => ended,
         () = context.cancel.cancelled() => {
@@ -92,14 +92,19 @@ pub(crate) async fn can_run(
 }
 
 /// Runs the program of an architecture in a sandbox on an image that has nothing else; exit code and output.
-fn tried(options: &EngineOptions, architecture: Architecture, stop: &Stop) -> Result<(i32, String), Error> {
+fn tried(
+    options: &EngineOptions,
+    (architecture, programs): (Architecture, Programs),
+    stop: &Stop,
+) -> Result<(i32, String), Error> {
     let work = options.store.temp_dir().map_err(errors::of_store)?;
     let layer = work.path().join("layer");
     put(&layer, &architecture.program())
         .map_err(|e| errors::io(format!("writing {}", layer.display()), e))?;
     let flavor = options.store.flavor();
     let changes = work.path().join("changes");
-    let trial = Trial { helper: &options.helper, flavor, layer, work: changes, network: false, x86_32: true };
+    let x86_32 = programs.x86_32;
+    let trial = Trial { helper: &options.helper, flavor, layer, work: changes, network: false, x86_32 };
     let mut standing = trial::start(&trial, stop).map_err(|ended| match ended {
         Ended::Stopped => Error::Cancelled,
         other => errors::of_setup(other.into_failure("starting a sandbox")),

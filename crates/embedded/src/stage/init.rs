@@ -48,6 +48,10 @@ fn live(control: &Channel) -> Result<(), Failure> {
     let Built { made, target } = built(&setup, with)?;
     let listener = if setup.network { Some(door()?) } else { None };
     limits::apply(setup.processes_max);
+    if setup.x86_32 {
+        // Tools and scripts ask `uname` what packages suit the machine.
+        sys::seem_32_bits().doing("being a machine of 32 bits")?;
+    }
     let owners = if setup.emulate_owners { Owners::Emulated } else { Owners::Real };
     let waiting = confine::confine(Filter { owners, x86_32: setup.x86_32 })?;
     let up = Report::Up { made, syncs_suppressed: confine::syncs_do_nothing() };

@@ -14,7 +14,7 @@ pub(crate) use fds::close_all_on_exec;
 pub(crate) use ioctl::raise_loopback;
 pub(crate) use mount::{Attributes, set_attributes};
 pub(crate) use notify::{Notification, answer, give, receive, still_waits};
-pub(crate) use process::{Fork, fork_alone, own_session, unshare};
+pub(crate) use process::{Fork, fork_alone, own_session, seem_32_bits, unshare};
 pub(crate) use seccomp::{Instruction, install};
 pub(crate) use signals::{Blocked, Signalled, block, next_signal};
 

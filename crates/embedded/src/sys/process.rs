@@ -4,6 +4,9 @@ use super::checked;
 use rustix::{process::Pid, thread::UnshareFlags};
 use std::{io, os::unix::process::CommandExt as _, process::Command};
 
+/// `<linux/personality.h>`.
+const PER_LINUX32: libc::c_ulong = 0x8;
+
 /// Which side of a fork this is.
 pub(crate) enum Fork {
     /// The new process.
@@ -30,6 +33,12 @@ pub(crate) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     // SAFETY: without FILES nobody's descriptor table changes, and the rest affects no memory.
     unsafe { rustix::thread::unshare_unsafe(namespaces - memory) }?;
     Ok(())
+}
+
+/// From now on this process and all that it starts are told that the machine is one of 32 bits.
+pub(crate) fn seem_32_bits() -> io::Result<()> {
+    // SAFETY: changes what `uname` tells, and nothing of memory.
+    checked(unsafe { libc::personality(PER_LINUX32) }.into()).map(drop)
 }
 
 /// The program will start in a session of its own, without a controlling terminal.
