@@ -222,10 +222,19 @@ fn is_dropped(member: &Member, changes: &Changes<'_>) -> bool {
 
 /// What the user is told of attestations that do not go along.
 pub(crate) fn dropped_note(members: &[Member], changes: &Changes<'_>) -> Option<String> {
-    let dropped = flat(members).into_iter().filter(|m| is_dropped(m, changes)).count();
-    let what = if dropped == 1 { "1 attestation is" } else { &format!("{dropped} attestations are") };
-    (dropped > 0)
-        .then(|| format!("{what} about images as they were before the patch, and left out of the index"))
+    left_behind(flat(members).into_iter().filter(|m| is_dropped(m, changes)).count())
+}
+
+/// The same where one image leaves its index.
+pub(crate) fn alone_note(members: &[Member], image: &Digest) -> Option<String> {
+    let about = |m: &&Member| matches!(&m.role, Role::Attestation(Some(about)) if about == image);
+    left_behind(flat(members).into_iter().filter(about).count())
+}
+
+fn left_behind(count: usize) -> Option<String> {
+    let what = if count == 1 { "1 attestation is" } else { &format!("{count} attestations are") };
+    (count > 0)
+        .then(|| format!("{what} about images as they were before the patch, and left out of the result"))
 }
 
 /// A manifest that stays, with what it needs.
@@ -328,4 +337,218 @@ fn moved(entry: &Descriptor, bytes: &[u8]) -> Descriptor {
     entry.rest.remove("data");
     entry.rest.remove("urls");
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use oci::Reference;
+    use serde_json::{Value, json};
+
+    /// Documents and configs by their digests.
+    #[derive(Default)]
+    struct Store(BTreeMap<Digest, Vec<u8>>);
+
+    impl Store {
+        /// Keeps a document, and gives its descriptor with these fields beside.
+        fn put(&mut self, kind: &str, document: &Value, more: &Value) -> Value {
+            let bytes = document.to_string().into_bytes();
+            let mut descriptor = serde_json::to_value(Descriptor::of(kind, &bytes)).unwrap();
+            descriptor.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            self.0.insert(Digest::of(&bytes), bytes);
+            descriptor
+        }
+
+        /// An image, its entry with these fields; none says of itself of what platform it is.
+        fn make(&mut self, architecture: &str, more: &Value) -> Value {
+            let config = json!({"os": "linux", "architecture": architecture, "rootfs": {"type": "layers",
+                "diff_ids": [Digest::of(architecture.as_bytes())]}});
+            let config = self.put(media_type::OCI_CONFIG, &config, &json!({}));
+            let layer = Descriptor::of(media_type::OCI_LAYER, architecture.as_bytes());
+            let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer]});
+            self.put(media_type::OCI_MANIFEST, &manifest, more)
+        }
+
+        fn attestation(&mut self, about: &Value) -> Value {
+            let layer =
+                Descriptor::of("application/vnd.in-toto+json", about["digest"].to_string().as_bytes());
+            let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+            let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer]});
+            let more = json!({"platform": {"os": "unknown", "architecture": "unknown"},
+                "annotations": {REFERENCE_DIGEST: about["digest"]}});
+            self.put(media_type::OCI_MANIFEST, &manifest, &more)
+        }
+
+        fn index(&mut self, entries: &[Value]) -> Value {
+            let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries, "x": "kept"});
+            self.put(media_type::OCI_INDEX, &index, &json!({}))
+        }
+
+        fn named(&self, descriptor: &Value) -> Named {
+            let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+            Named::new("app:1".into(), self.0[&digest].clone(), None).unwrap()
+        }
+    }
+
+    #[async_trait]
+    impl engine::BlobSource for Store {
+        async fn open(&self, descriptor: &Descriptor) -> Result<engine::BlobStream, engine::Error> {
+            let bytes = self.0.get(&descriptor.digest).cloned().ok_or(engine::Error::Cancelled)?;
+            Ok(Box::new(std::io::Cursor::new(bytes)))
+        }
+    }
+
+    #[async_trait]
+    impl Source for Store {
+        async fn named(&self) -> Result<Named, Error> {
+            Err(Error::Cancelled)
+        }
+
+        async fn manifest(&self, entry: &Descriptor) -> Result<(Vec<u8>, Option<String>), Error> {
+            Ok((self.0.get(&entry.digest).cloned().ok_or(Error::Cancelled)?, None))
+        }
+
+        fn reference(&self) -> Option<&Reference> {
+            None
+        }
+
+        fn name(&self) -> String {
+            "app:1".into()
+        }
+    }
+
+    fn platform(architecture: &str) -> Value {
+        json!({"platform": {"os": "linux", "architecture": architecture}})
+    }
+
+    /// The index with one image replaced by another, as JSON, and all that goes with it.
+    async fn written_anew(
+        store: &Store,
+        top: &Value,
+        old: &Value,
+        referrers: Referrers,
+    ) -> (Value, Vec<Outgoing>) {
+        let named = store.named(top);
+        let members = members(store, &named).await.unwrap();
+        let mut other = Store::default();
+        let new = other.make("patched", &json!({}));
+        let image = image(&other, &other.0[&new["digest"].as_str().unwrap().parse().unwrap()], None);
+        let patched = Outgoing::patched(image.await.unwrap().unwrap(), &BTreeMap::new());
+        let patched = [(old["digest"].as_str().unwrap().parse().unwrap(), patched)].into();
+        let changes =
+            Changes { patched: &patched, referrers, words: ("2026-01-01T00:00:00Z", Some("1-patched")) };
+        match content(store, &named, &members, &changes).await.unwrap() {
+            Content::Index { descriptor, bytes, manifests } => {
+                assert_eq!(descriptor, Descriptor::of(&named.descriptor.media_type, &bytes));
+                (serde_json::from_slice(&bytes).unwrap(), manifests)
+            }
+            Content::Image(_) => panic!("no index"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_patched_stays_and_what_is_keeps_its_place() {
+        let mut store = Store::default();
+        let mut more = platform("amd64");
+        let old = "1970-01-01T00:00:00Z";
+        more["annotations"] = json!({"mine": "kept", "org.opencontainers.image.created": old});
+        (more["data"], more["urls"], more["vendor"]) =
+            (json!("b2xk"), json!(["https://x.example/"]), json!([1]));
+        let (amd, arm) = (store.make("amd64", &more), store.make("arm64", &platform("arm64")));
+        let (about_amd, about_arm) = (store.attestation(&amd), store.attestation(&arm));
+        let entries = [amd.clone(), arm.clone(), about_amd.clone(), about_arm.clone()];
+        let top = store.index(&entries);
+        for (referrers, attested) in [
+            (Referrers::Drop, None),
+            (Referrers::Keep, Some(about_amd["annotations"].clone())),
+            (Referrers::Mark, Some(json!({REFERENCE_DIGEST: amd["digest"], STALE: "true"}))),
+        ] {
+            let (index, manifests) = written_anew(&store, &top, &amd, referrers).await;
+            let new = index["manifests"].as_array().unwrap();
+            assert_eq!((&index["x"], &new[1], new.last().unwrap()), (&json!("kept"), &arm, &about_arm));
+            assert_eq!((&new[0]["platform"], &new[0]["vendor"]), (&amd["platform"], &json!([1])));
+            assert!(
+                new[0]["digest"] != amd["digest"]
+                    && new[0].get("data").is_none()
+                    && new[0].get("urls").is_none()
+            );
+            assert_eq!(new[0]["annotations"]["mine"], "kept");
+            assert_ne!(new[0]["annotations"]["org.opencontainers.image.created"], old);
+            let kept = (new.len() == 4).then(|| new[2]["annotations"].clone());
+            assert_eq!(kept, attested, "{referrers:?}");
+            if kept.is_some() {
+                assert_eq!(new[2]["digest"], about_amd["digest"]);
+            }
+            let went: Vec<bool> = manifests.iter().map(|m| m.patched).collect();
+            assert_eq!((went[0], went[1..].contains(&true), went.len()), (true, false, new.len()));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_index_within_the_index_is_written_anew_only_where_it_must_be() {
+        let mut store = Store::default();
+        let (amd, arm) = (store.make("amd64", &platform("amd64")), store.make("arm64", &platform("arm64")));
+        let unnamed = store.make("s390x", &json!({}));
+        let (inner, other) = (store.index(&[amd.clone(), unnamed.clone()]), store.index(&[arm.clone()]));
+        let top = store.index(&[inner.clone(), other.clone()]);
+        let members = members(&store, &store.named(&top)).await.unwrap();
+        let roles: Vec<_> = flat(&members).into_iter().map(|m| m.role.clone()).collect();
+        let expected = ["linux/amd64", "linux/s390x", "linux/arm64"].map(|p| Role::Image(p.parse().unwrap()));
+        assert_eq!(roles, expected, "what an entry does not say, its config does");
+        let (index, manifests) = written_anew(&store, &top, &amd, Referrers::Drop).await;
+        assert_eq!(index["manifests"][1], other);
+        assert_ne!(index["manifests"][0]["digest"], inner["digest"]);
+        let order: Vec<_> = manifests.iter().map(|m| (m.patched, m.blobs.len())).collect();
+        assert_eq!(order, [(true, 2), (false, 2), (false, 0), (false, 2), (false, 0)]);
+        let rewritten: Value = serde_json::from_slice(&manifests[2].bytes).unwrap();
+        assert_eq!((&rewritten["x"], &rewritten["manifests"][1]), (&json!("kept"), &unnamed));
+        assert_eq!(rewritten["manifests"][0]["digest"], manifests[0].entry.digest.as_str());
+    }
+
+    #[tokio::test]
+    async fn indexes_are_bounded_in_depth_and_number() {
+        let mut store = Store::default();
+        let mut deep = store.make("amd64", &platform("amd64"));
+        for _ in 0..=DEPTH_MAX {
+            deep = store.index(&[deep]);
+        }
+        let refused = members(&store, &store.named(&deep)).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("nested deeper than 3"), "{refused:?}");
+        // The same inner index again and again: small to write down, large to follow.
+        let leaf = store.make("amd64", &platform("amd64"));
+        let inner = store.index(&vec![leaf; 100]);
+        let wide = store.index(&vec![inner; 100]);
+        let refused = members(&store, &store.named(&wide)).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("more than 1000 entries in all"), "{refused:?}");
+        let nameless: Vec<Value> =
+            (0..=UNNAMED_MAX).map(|n| store.make(&format!("a{n}"), &json!({}))).collect();
+        let top = store.index(&nameless);
+        let refused = members(&store, &store.named(&top)).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("without a platform"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_may_not_be_passed_on_is_left_where_it_is() {
+        let blob = |kind: &str| serde_json::to_value(Descriptor::of(kind, kind.as_bytes())).unwrap();
+        let layers: Vec<Value> =
+            NOT_DISTRIBUTABLE.iter().map(|kind| blob(kind)).chain([blob("own")]).collect();
+        let manifest = json!({"config": blob("config"), "layers": layers});
+        let kinds = |manifest: &Value| {
+            let blobs = blobs(manifest.to_string().as_bytes())?;
+            Ok::<_, String>(blobs.into_iter().map(|b| b.descriptor.media_type).collect::<Vec<_>>())
+        };
+        assert_eq!(kinds(&manifest).unwrap(), ["config", "own"]);
+        assert_eq!(kinds(&json!({"blobs": [blob("artifact")]})).unwrap(), ["artifact"]);
+        let mut huge = manifest.clone();
+        huge["layers"][0]["size"] = u64::MAX.into();
+        let many = json!({"config": blob("c"), "layers": vec![blob("l"); limits::LAYERS_MAX + 1]});
+        for refused in [json!({}), json!([]), json!({"layers": "x"}), huge, many] {
+            assert!(
+                kinds(&refused).is_err(),
+                "{}",
+                &refused.to_string()[..20.min(refused.to_string().len())]
+            );
+        }
+    }
 }

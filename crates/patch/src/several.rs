@@ -99,7 +99,10 @@ impl Patcher {
             Err(error) => return Err(failed(error, document)),
         };
         let took = start.elapsed();
-        for note in &choice.notes {
+        let about = choice.patch.first().map(|chosen| &seen.images[chosen.at].0.digest);
+        let left = about.filter(|_| choice.alone && request.target.is_some());
+        let left = left.and_then(|digest| index::alone_note(&seen.members, digest));
+        for note in choice.notes.iter().chain(&left) {
             self.warn(note.clone(), &mut document);
         }
         if choice.alone {
