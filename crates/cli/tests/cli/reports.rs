@@ -50,14 +50,22 @@ fn what_is_no_report_is_named() {
 }
 
 #[test]
-fn a_report_that_is_not_there_or_a_folder_is_named() {
+fn a_report_that_is_not_there_or_a_folder_without_any_is_named() {
     let home = Home::new();
     let ran = home.run(&["plan", "-i", NOWHERE, "-r", "missing.json"]);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("report path missing.json does not exist"), "{}", ran.stderr);
     let ran = home.run(&["plan", "-i", NOWHERE, "-r", "."]);
-    assert_eq!(ran.code, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("folder"), "{}", ran.stderr);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("no JSON files found in report directory: ."), "{}", ran.stderr);
+    home.write("good.json", GOOD.as_bytes());
+    home.write("bad.json", b"hello");
+    let ran = home.run(&["plan", "-i", NOWHERE, "-r", "."]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("bad.json"), "{}", ran.stderr);
+    let ran = home.run(&["plan", "-i", NOWHERE, "-r", ".", "--ignore-errors", "--progress", "plain"]);
+    assert_eq!(ran.code, 5, "the good one is read, and there is no image: {}", ran.stderr);
+    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("bad.json"), "{}", ran.stderr);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn refused(args: &[&str], parts: &[&str]) {
 fn unknown_words_are_refused() {
     refused(&["pathc"], &["patch"]);
     refused(&["patch", "--imgae", "x"], &["--image"]);
-    refused(&["patch", "--platform", "linux/arm64"], &["--platform"]);
+    refused(&["patch", "--platforms", "linux/arm64"], &["--platform"]);
     refused(&["completion", "tcsh"], &["bash"]);
     refused(&["cache", "prune"], &["--all"]);
     refused(&["cache", "prune", "--all", "--older-than", "7d"], &["cannot be used with"]);
@@ -28,6 +28,9 @@ fn unknown_words_are_refused() {
 #[test]
 fn values_that_cannot_be_are_refused() {
     refused(&["patch", "-i", "a:1", "--push", "--timeout", "soon"], &["--timeout", "90s"]);
+    refused(&["patch", "-i", "a:1", "--push", "--platform", "linux/amd64,arm64"], &["--platform", "arm64"]);
+    refused(&["patch", "-i", "a:1", "--push", "--platform", "linux/a\u{1b}[2J"], &["--platform"]);
+    refused(&["patch", "-i", "a:1", "--push", "--jobs", "0"], &["--jobs", "1..=64"]);
     refused(&["patch", "-i", "a:1", "--push", "--timeout", "0s"], &["more than 0"]);
     refused(&["cache", "prune", "--max-size", "lots"], &["10GB"]);
     refused(&["patch", "-i", "a:1", "--push", "--allow-host", "a b"], &["--allow-host", "a b"]);
