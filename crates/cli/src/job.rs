@@ -8,6 +8,7 @@ use crate::{
     host, lifecycle_api, output, places, policy, repositories,
     settings::{Certificates, Settings, absolute},
     source_policy::SourcePolicy,
+    image_format::ImageFormat,
     stop::Stop,
     stored_source::StoredFirst,
     target::{Delivery, delivery},
@@ -67,6 +68,7 @@ pub struct Job<'a> {
     in_registry: bool,
     report: Option<(&'a Path, Scanner)>,
     delivery: Option<(Delivery, bool)>,
+    format: ImageFormat,
     certificates: Certificates,
     hosts: Vec<HostRule>,
     eol_api: Option<Url>,
@@ -109,6 +111,7 @@ impl<'a> Job<'a> {
             address,
             in_registry: wanted.in_registry,
             delivery,
+            format: ImageFormat::check(&wanted.target.map(|t| t.format.clone()).unwrap_or_default())?,
         })
     }
 
@@ -198,7 +201,7 @@ impl<'a> Job<'a> {
         let request = Request {
             name: self.name.to_owned(),
             source,
-            base: None,
+            base: self.format.base(&connections).await?,
             platform: oci::Platform::host(),
             findings,
             policy: self.policy.clone(),
@@ -215,7 +218,7 @@ impl<'a> Job<'a> {
                 images: Arc::new(ToolingImages { connections, store, policy: self.source_policy.clone() }),
             },
             end_of_life,
-            referrers: patch::Referrers::default(),
+            referrers: self.format.referrers,
             settings: self.line_settings(folder.path()),
         };
         let patcher = Patcher { engine, events, cancel: stop.token.clone() };
@@ -283,8 +286,9 @@ impl<'a> Job<'a> {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             ca_certificates: self.certificates.bundle.clone(),
             threads: cores(),
-            compression: oci::media_type::Compression::Gzip,
-            compression_level: None,
+            compression: self.format.compression,
+            compression_level: self.format.level,
+            reencode_base: self.format.reencode_base,
         }
     }
 }

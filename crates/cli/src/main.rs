@@ -6,6 +6,7 @@ mod error;
 mod exit;
 mod findings;
 mod host;
+mod image_format;
 mod job;
 mod lifecycle_api;
 mod logs;

@@ -276,6 +276,7 @@ mod tests {
             loader: None,
             overwrite: false,
             dry_run: false,
+            format: crate::args::FormatArgs::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reading an image from the first of its places that has it: mirrors in order, then its own registry.
 
 use crate::{Error, Note, registries::Registries};
-use oci::{Descriptor, Reference};
+use oci::{Descriptor, Digest, Reference};
 use registry::{BlobReader, FetchedManifest, Registry, Route};
 use std::sync::{
     Arc,
@@ -39,6 +39,15 @@ impl Mirrored {
             async move { registry.manifest(place.repository(), &selector).await }
         });
         asked.await.map(|(_, fetched)| fetched)
+    }
+
+    /// What refers to a manifest of the image's repository.
+    pub(crate) async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let asked = self.attempt(|registry, place| {
+            let digest = digest.clone();
+            async move { registry.referrers(place.repository(), &digest).await }
+        });
+        asked.await.map(|(_, found)| found)
     }
 
     /// A blob of the image's repository, from its beginning.

@@ -2,9 +2,15 @@
 
 use crate::{Beside, Error, Named, Source, mirrored::Mirrored};
 use async_trait::async_trait;
-use oci::{Descriptor, Reference};
+use futures_util::future::join_all;
+use oci::{Descriptor, Digest, Reference};
 use registry::Verified;
 use tokio::io::AsyncReadExt;
+
+/// What cosign puts beside an image, by the endings of tags that begin with its digest.
+const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
+/// The tag of what was found by a tag.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// An image in a registry.
 pub struct RegistrySource {
@@ -16,6 +22,19 @@ impl RegistrySource {
     /// Nothing is asked yet.
     pub(crate) fn new(places: Mirrored, reference: Reference) -> Self {
         RegistrySource { places, reference }
+    }
+}
+
+impl RegistrySource {
+    /// What has a tag that says whom it refers to, with that tag.
+    async fn tagged(&self, tag: String) -> Result<Option<Descriptor>, Error> {
+        match self.beside(&Beside::Tag(tag.clone())).await? {
+            None => Ok(None),
+            Some(Named { mut descriptor, .. }) => {
+                descriptor.annotations.get_or_insert_default().insert(REF_NAME.to_owned(), tag);
+                Ok(Some(descriptor))
+            }
+        }
     }
 }
 
@@ -71,6 +90,16 @@ impl Source for RegistrySource {
             Err(Error::Registry(registry::Error::NotFound { .. })) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    async fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let tagged = COSIGN.map(|ending| self.tagged(format!("sha256-{}.{ending}", digest.hex())));
+        let (listed, tagged) = tokio::join!(self.places.referrers(digest), join_all(tagged));
+        let mut found = listed?;
+        for one in tagged {
+            found.extend(one?);
+        }
+        Ok(found)
     }
 
     fn reference(&self) -> Option<&Reference> {

@@ -96,14 +96,7 @@ impl Image {
     /// otherwise as they were, media types of the same family.
     pub fn patched(&self, patch: &Patch) -> Result<Image, Error> {
         let docker = media_type::is_docker(&self.descriptor.media_type);
-        let layer_type = match (docker, patch.compression) {
-            (true, media_type::Compression::Gzip) => media_type::DOCKER_LAYER_GZIP,
-            (true, media_type::Compression::None) => media_type::DOCKER_LAYER,
-            (true, media_type::Compression::Zstd) => media_type::DOCKER_LAYER_ZSTD,
-            (false, media_type::Compression::Gzip) => media_type::OCI_LAYER_GZIP,
-            (false, media_type::Compression::None) => media_type::OCI_LAYER,
-            (false, media_type::Compression::Zstd) => media_type::OCI_LAYER_ZSTD,
-        };
+        let layer_type = media_type::layer(docker, patch.compression);
         let mut config = self.config.clone();
         config.truncate(patch.base_layers)?;
         config.push_layer(&patch.diff_id, &patch.history)?;
@@ -122,6 +115,23 @@ impl Image {
         }
         let manifest_bytes = serde_json::to_vec(&manifest).map_err(|e| Error::invalid("manifest", e))?;
         Image::new(manifest_bytes, Some(&self.descriptor.media_type), config_bytes)
+    }
+
+    /// The same image with other blobs, of one compression, for some of its layers: by their place, lowest first counted from 0.
+    /// What the layers are stays, and so does the config.
+    pub fn with_blobs(
+        &self,
+        blobs: &BTreeMap<usize, (Digest, u64)>,
+        compression: media_type::Compression,
+    ) -> Result<Image, Error> {
+        let mut manifest = self.manifest.clone();
+        let kind = media_type::layer(media_type::is_docker(&self.descriptor.media_type), compression);
+        for (at, (digest, size)) in blobs {
+            let beyond = || Error::invalid("manifest", format!("it has no layer {at}"));
+            *manifest.layers.get_mut(*at).ok_or_else(beyond)? = Descriptor::new(kind, digest.clone(), *size);
+        }
+        let manifest_bytes = serde_json::to_vec(&manifest).map_err(|e| Error::invalid("manifest", e))?;
+        Image::new(manifest_bytes, Some(&self.descriptor.media_type), self.config_bytes.clone())
     }
 }
 
@@ -217,6 +227,22 @@ mod tests {
         assert_eq!(patched.descriptor.media_type, media_type::DOCKER_MANIFEST);
         assert_eq!(patched.manifest.layers[1].media_type, media_type::DOCKER_LAYER_GZIP);
         assert_eq!(patched.manifest.annotations, None);
+    }
+
+    #[test]
+    fn layers_keep_what_they_are_under_other_blobs() {
+        let image = image(&["a", "b"], json!([]));
+        let blob = (Digest::of(b"zstd b"), 6);
+        let other = image.with_blobs(&[(1, blob.clone())].into(), media_type::Compression::Zstd).unwrap();
+        assert_eq!(other.layers[0], image.layers[0]);
+        assert_eq!(other.layers[1].diff_id, image.layers[1].diff_id);
+        let descriptor = Descriptor::new(media_type::OCI_LAYER_ZSTD, blob.0.clone(), blob.1);
+        assert_eq!(other.layers[1].descriptor, descriptor);
+        assert_eq!(
+            (&other.config_bytes, &other.manifest.annotations),
+            (&image.config_bytes, &image.manifest.annotations)
+        );
+        assert!(image.with_blobs(&[(2, blob)].into(), media_type::Compression::Zstd).is_err());
     }
 
     #[test]

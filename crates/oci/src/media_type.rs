@@ -47,6 +47,18 @@ pub fn compression(media_type: &str) -> Option<Compression> {
     }
 }
 
+/// The type of a layer of a compression, of docker's family or of OCI's.
+pub fn layer(docker: bool, compression: Compression) -> &'static str {
+    match (docker, compression) {
+        (true, Compression::Gzip) => DOCKER_LAYER_GZIP,
+        (true, Compression::None) => DOCKER_LAYER,
+        (true, Compression::Zstd) => DOCKER_LAYER_ZSTD,
+        (false, Compression::Gzip) => OCI_LAYER_GZIP,
+        (false, Compression::None) => OCI_LAYER,
+        (false, Compression::Zstd) => OCI_LAYER_ZSTD,
+    }
+}
+
 /// Whether a manifest type is of docker's family, whose layers and config then use docker's types.
 pub fn is_docker(manifest_type: &str) -> bool {
     matches!(manifest_type, DOCKER_MANIFEST | DOCKER_LIST)

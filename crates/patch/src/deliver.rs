@@ -3,6 +3,7 @@
 use crate::{
     Error, Event, Phase, Target,
     assemble::{annotations, layer_record, plan_digest, reencoded, rfc3339},
+    format::Reencoded,
     line::{Patcher, Request, Subject},
     lineage::{self, Lineage, PatchFacts},
     result::{PatchedRecord, ResultDocument},
@@ -26,13 +27,28 @@ pub(crate) struct Patched {
     pub(crate) packed: Packed,
     /// Its bytes; gone with this value.
     pub(crate) file: NamedTempFile,
+    /// Base layers that were compressed anew.
+    pub(crate) reencoded: Reencoded,
+}
+
+/// What goes into a patched image beside the plan.
+pub(crate) struct Parts {
+    /// The patch layer, and its bytes.
+    pub(crate) layer: (Packed, NamedTempFile),
+    /// Base layers that were compressed anew.
+    pub(crate) reencoded: Reencoded,
+    /// An annotation that names what refers to the original.
+    pub(crate) mark: Option<(String, String)>,
 }
 
 impl Patched {
     /// As something to be delivered.
     pub(crate) fn outgoing(&self) -> Outgoing {
-        let files: BTreeMap<Digest, PathBuf> =
-            [(self.packed.digest.clone(), self.file.path().to_owned())].into();
+        let own = std::iter::once((self.packed.digest.clone(), &self.file));
+        let files: BTreeMap<Digest, PathBuf> = own
+            .chain(self.reencoded.files())
+            .map(|(digest, file)| (digest, file.path().to_owned()))
+            .collect();
         Outgoing::patched(self.image.clone(), &files)
     }
 
@@ -54,7 +70,8 @@ impl Patcher {
         &self,
         request: &Request,
         subject: &Subject,
-        (plan, packed, file): (&Plan, Packed, NamedTempFile),
+        plan: &Plan,
+        Parts { layer: (packed, file), reencoded, mark }: Parts,
     ) -> Result<Patched, Error> {
         let plan_digest = plan_digest(plan);
         let facts = PatchFacts {
@@ -63,9 +80,11 @@ impl Patcher {
             tool_version: &request.settings.tool_version,
         };
         let lineage = Lineage::of(&subject.image, &request.name, &subject.origin, &facts);
-        let patch = self.patch_of(request, subject, &packed, &lineage);
+        let mut patch = self.patch_of(request, subject, &packed, &lineage);
+        patch.annotations.extend(mark);
         let image = subject.image.patched(&patch).map_err(Error::Image)?;
-        Ok(Patched { image, base_layers: patch.base_layers, lineage, packed, file })
+        let image = reencoded.put_into(image, patch.compression)?;
+        Ok(Patched { image, base_layers: patch.base_layers, lineage, packed, file, reencoded })
     }
 
     fn patch_of(

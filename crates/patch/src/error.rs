@@ -73,6 +73,12 @@ pub enum Error {
         #[source]
         source: adapter::Error,
     },
+    /// The image's format does not take what was asked for.
+    #[error("{why}")]
+    Format {
+        /// What it does not take.
+        why: String,
+    },
     /// The patch layer could not be made.
     #[error("cannot make the patch layer")]
     Layer(#[source] layer::Error),

@@ -13,6 +13,7 @@ mod end_of_life;
 mod error;
 mod event;
 mod foreign;
+mod format;
 mod index;
 mod join;
 mod line;

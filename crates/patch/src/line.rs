@@ -2,8 +2,8 @@
 
 use crate::{
     Answer, EndOfLife, Error, Event, Failed, Offence, Phase, Referrers,
-    deliver::Patched,
-    foreign,
+    deliver::{Parts, Patched},
+    foreign, format,
     lineage::{self, Origin},
     observe::{Counted, Downloads, Observed, observe},
     record,
@@ -90,6 +90,8 @@ pub struct Settings {
     pub compression: oci::media_type::Compression,
     /// How hard; the compression's own default where it is `None`.
     pub compression_level: Option<i32>,
+    /// Whether base layers that are compressed otherwise are compressed anew: the same layers under other digests.
+    pub reencode_base: bool,
 }
 
 /// What the line makes of one image.
@@ -106,7 +108,7 @@ pub(crate) struct Made {
 pub(crate) struct Subject {
     pub(crate) image: Image,
     /// Digest of what its name leads to: of the index it was chosen from, where there is one.
-    name_digest: oci::Digest,
+    pub(crate) name_digest: oci::Digest,
     /// Those of its entry in the index it was chosen from.
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) origin: Origin,
@@ -158,8 +160,10 @@ impl Patcher {
             document.status = Status::UpToDate;
             return Ok(Made { settled, subject, patched: None });
         }
-        let (packed, file) = self.pack(&request.settings, (run, exclusions), document).await?;
-        let patched = self.assemble(request, &subject, (&plan, packed, file))?;
+        let layer = self.pack(&request.settings, (run, exclusions), document).await?;
+        let reencoded = self.reencode(request, &subject).await?;
+        let mark = self.referrers(request, &subject, document).await;
+        let patched = self.assemble(request, &subject, &plan, Parts { layer, reencoded, mark })?;
         Ok(Made { settled, subject, patched: Some(patched) })
     }
 
@@ -170,6 +174,9 @@ impl Patcher {
             async { foreign::image(&*request.source, &request.platform).await.map_err(source_error) };
         let endpoint::SourceImage { image, annotations, digest, .. } =
             self.timed(Phase::Resolve, document, resolve).await?;
+        if request.target.is_some() {
+            format::check(&image, request.settings.compression)?;
+        }
         let base = request.base.as_deref();
         let found = lineage::find(&image, &*request.source, base).await.map_err(Error::Base)?;
         found.notes.into_iter().for_each(|note| self.warn(note, document));

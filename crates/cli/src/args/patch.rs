@@ -1,6 +1,7 @@
 //! `copa patch`.
 
 use super::{
+    format::FormatArgs,
     packages::PackageArgs,
     run::{OutputArgs, RunArgs, SubjectArgs},
 };
@@ -95,6 +96,10 @@ pub struct TargetArgs {
     /// Only show what would be done, as 'copa plan' does
     #[arg(long)]
     pub dry_run: bool,
+
+    /// What it is made of.
+    #[command(flatten)]
+    pub format: FormatArgs,
 }
 
 /// Daemons that keep images on this machine.

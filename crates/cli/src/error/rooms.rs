@@ -81,6 +81,7 @@ impl From<patch::Error> for Failure {
                 ),
             ),
             E::Platform { .. } => return Failure::platform(error),
+            E::Format { .. } => (Kind::Image, hint("--compression gzip, or copy the image into OCI's format first")),
             E::Plan(source) => plan(source),
             E::Repository(source) => repository(source),
             E::Tooling { source, .. } => tooling(source),
