@@ -5,7 +5,7 @@ use crate::{
     error::Failure,
     exit::Kind,
     findings::{self, Reports, Scanner},
-    host, lifecycle_api, output, places, policy, repositories,
+    host, lifecycle_api, output, places, policy, registry_access, repositories,
     settings::{Certificates, Settings, absolute},
     source_policy::SourcePolicy,
     image_format::ImageFormat,
@@ -82,6 +82,7 @@ impl<'a> Job<'a> {
         let no_image = || Failure::usage("no image given").hint("name it with --image");
         let name = subject.image.as_deref().filter(|i| !i.is_empty()).ok_or_else(no_image)?;
         let address: Address = name.parse().map_err(Failure::from)?;
+        let address = registry_access::whole(address, name, settings, run)?;
         let deliver = |target: &TargetArgs| delivery(&address, target).map(|d| (d, target.overwrite));
         let delivery = wanted.target.map(deliver).transpose()?;
         let tooling = wanted.packages.tooling_image.as_deref();

@@ -6,8 +6,9 @@ use crate::{
     exit::Kind,
     settings::{Settings, bounded},
     ui::text::printable,
+    wiring,
 };
-use endpoint::{Note, RegistrySettings};
+use endpoint::{Address, Connections, Note, RegistrySettings};
 use fetch::client::Client;
 use registry::{CertificateFolders, DockerConfig, Logins, RegistriesConf, Routes};
 use std::{
@@ -37,6 +38,28 @@ pub fn registries(
         certificates: CertificateFolders::new(certificates(settings, run.registries.cert_dir.as_deref())?),
         note,
     })
+}
+
+/// The address that is meant by one that was typed: a short name (`nginx`) is what registries.conf says, where the user
+/// names one.
+pub fn whole(address: Address, typed: &str, settings: &Settings, run: &RunArgs) -> Result<Address, Failure> {
+    let named = run.registries.registries_conf.is_some() || settings.registries.named_conf.is_some();
+    if !named || !matches!(address, Address::Plain(_)) {
+        return Ok(address);
+    }
+    let certificates = settings.certificates(run.ca_cert.as_deref())?;
+    let client = wiring::client(settings, &certificates)?;
+    let connections = Connections::with(registries(client, settings, run, Arc::new(|_| ()))?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::internal("cannot ask registries").because(e.to_string()))?;
+    let asked =
+        runtime.block_on(async { tokio::time::timeout(run.timeout, connections.qualified(typed)).await });
+    let shown = printable(typed);
+    let about = |failure: Failure| failure.about(format!("cannot find out which registry {shown} is in"));
+    let whole = asked
+        .map_err(|_| about(Failure::new(Kind::Timeout, "no answer in time")))?
+        .map_err(|e| about(Failure::endpoint(&e, Kind::Source)))?;
+    whole.parse().map_err(|e| about(Failure::from(e)))
 }
 
 fn search_path(settings: &Settings) -> Vec<PathBuf> {

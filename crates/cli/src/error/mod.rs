@@ -1,5 +1,6 @@
 //! What went wrong, why, what to do, and the exit code. How errors of the rooms become errors of the user stands in [`rooms`].
 
+mod network;
 mod repository;
 mod rooms;
 

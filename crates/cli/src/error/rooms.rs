@@ -1,7 +1,7 @@
 //! Each room's errors sorted: whose fault it is, which decides the exit code, and what to do. Every match is exhaustive, so
 //! that a new error has to be placed by a human.
 
-use super::{Failure, repository::repository};
+use super::{Failure, network::http, repository::repository};
 use crate::exit::Kind;
 use engine::{Fetch, FetchKind};
 use std::error::Error as StdError;
@@ -311,24 +311,6 @@ fn registry(error: &registry::Error, side: Kind) -> Sorted {
 
 pub(super) fn fetch(error: &fetch::client::Error, side: Kind) -> Sorted {
     (side, http(error))
-}
-
-fn http(error: &fetch::client::Error) -> Option<String> {
-    use fetch::client::Error as E;
-    match error {
-        E::Connect { .. } | E::Idle { .. } | E::Slow { .. } => {
-            hint("check name, network and proxy (HTTPS_PROXY, NO_PROXY)")
-        }
-        E::Tls { .. } => {
-            hint("--ca-cert FILE trusts a CA of your own; --plain-http HOST[:PORT] does without TLS")
-        }
-        E::OutOfReach { .. } => hint("private addresses are only reached where you name them yourself"),
-        E::Settings { .. } => hint("check --ca-cert and the proxy variables"),
-        E::Status { .. } | E::Transfer { .. } | E::TooLarge { .. } | E::Length { .. } | E::Short { .. } => {
-            None
-        }
-        E::Range { .. } | E::Redirect { .. } | E::Upload { .. } => None,
-    }
 }
 
 impl Failure {

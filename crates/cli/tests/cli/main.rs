@@ -8,6 +8,7 @@ mod doctor;
 mod harness;
 mod help;
 mod refused;
+mod registries;
 mod reports;
 mod settings;
 mod stopping;
