@@ -279,9 +279,30 @@ fn dpkg_of_another_architecture_works_through_an_emulator() {
             Ok(emulation) => emulation,
             Err(why) => return eprintln!("skipped: {why}"),
         };
-        emulation.register(AARCH64, QEMU, "OCF");
+        let own = bed.folder.path().join("qemu");
+        fs::copy(QEMU, &own).unwrap();
+        emulation.register(AARCH64, own.to_str().unwrap(), "OCF");
         dpkg_works(&bed, "arm64", "aarch64\n");
+        the_emulator_is_not_written_to(&bed, &own);
     });
+}
+
+/// An emulated program is the emulator's file of the host, as `/proc/thread-self/exe` says (in `/proc/self` QEMU shows another).
+fn the_emulator_is_not_written_to(bed: &Bed, emulator: &Path) {
+    let tries = [
+        ["/usr/bin/truncate", "--size=0", "/proc/thread-self/exe"],
+        ["/bin/dd", "if=/dev/zero", "of=/proc/thread-self/exe"],
+    ];
+    let step = |argv: [&str; 3]| {
+        Step::Exec(Exec { argv: argv.map(str::to_owned).into(), may_fail: true, ..exec(&["try"]) })
+    };
+    let layers = [Files::of_tar(testkit::tar::write(&foreign_debian("arm64")))];
+    let run = run(bed, &layers, "linux/arm64", &recipe(tries.map(step).into())).unwrap();
+    for step in &run.steps {
+        assert!(step.exit == Some(1) && step.tail.contains("thread-self"), "{step:?}");
+    }
+    let same = fs::read(QEMU).unwrap() == fs::read(emulator).unwrap();
+    assert!(same, "an image wrote to a file of the host");
 }
 
 #[test]

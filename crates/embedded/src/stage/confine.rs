@@ -47,9 +47,18 @@ pub(super) fn confine(filter: Filter) -> Result<Option<OwnedFd>, Failure> {
     let inheritable = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: KEPT, permitted: KEPT, inheritable }).doing(doing)?;
     set_no_new_privs(true).doing("forbidding new privileges")?;
+    stay_within()?;
     let tables = filter.tables();
     sys::install(&assemble(&tables), tables.iter().any(Table::asks))
         .doing("installing the filter of system calls")
+}
+
+/// Writing ends at our root. The kernel hands programs to emulators of the host where the host says so (`binfmt_misc`), and then
+/// `/proc/self/exe` is the host's file: the one thing of it that a program of an image can name.
+fn stay_within() -> Result<(), Failure> {
+    let doing = "keeping writes within the root";
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    sys::write_only_below(root.doing(doing)?).map(drop).doing(doing)
 }
 
 /// Whether a sync does nothing now: it succeeds on a descriptor that is a path only, which a real one refuses.

@@ -4,6 +4,7 @@
 
 mod fds;
 mod ioctl;
+mod landlock;
 mod mount;
 mod notify;
 mod process;
@@ -12,6 +13,7 @@ mod signals;
 
 pub(crate) use fds::close_all_on_exec;
 pub(crate) use ioctl::raise_loopback;
+pub(crate) use landlock::write_only_below;
 pub(crate) use mount::{Attributes, set_attributes};
 pub(crate) use notify::{Notification, answer, give, receive, still_waits};
 pub(crate) use process::{Fork, fork_alone, own_session, seem_32_bits, unshare};
