@@ -1,7 +1,10 @@
 //! The patch layer as a docker build context: a Dockerfile, and the files that it copies over the image. What COPY cannot do is
 //! refused before anything is written.
 
-use super::{destination::Target, owned::Owned};
+use super::{
+    destination::Target,
+    owned::{ARCHIVE, Owned},
+};
 use crate::{Content, Destination, Error, From, Outgoing, Receipt, WriteRequest, layout::read::blocking};
 use async_trait::async_trait;
 use engine::CancellationToken;
@@ -10,9 +13,9 @@ use oci::{Descriptor, Digest, ImageLayer, Reference, media_type};
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufWriter, Read, Write},
-    path::PathBuf,
-    sync::{Arc, Mutex},
+    io::{BufWriter, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 /// When the image was patched (Copa's annotation, and its label in build contexts).
@@ -106,14 +109,14 @@ impl Destination for BuildContext {
             let (layer, cancel) = (layer.clone(), cancel.clone());
             blocking(move || survey(&layer, &cancel)).await?
         };
-        let owned = surveyed.owned().map_err(|why| self.refused(why))?;
+        surveyed.check().map_err(|why| self.refused(why))?;
         let output = self.output.lock().ok().and_then(|mut output| output.take());
         let output = output.ok_or_else(|| self.refused("it was written before"))?;
-        let context = Context { layer, dockerfile: dockerfile(&self.from, &owned, image), owned, cancel };
+        let dockerfile = dockerfile(&self.from, &surveyed.owned, image);
+        let context = Context { layer, dockerfile, owned: surveyed.owned, cancel };
         let bytes = blocking(move || context.put(output)).await?;
         let mut receipt = Receipt::new(self.name.clone(), image.entry.digest.clone());
         receipt.bytes_uploaded = bytes;
-        receipt.notes = surveyed.notes();
         Ok(receipt)
     }
 
@@ -135,7 +138,7 @@ fn dockerfile(from: &str, owned: &Owned, image: &Outgoing) -> String {
     let annotations = image.image.as_ref().and_then(|image| image.manifest.annotations.as_ref());
     let time = annotations.and_then(|annotations| annotations.get(PATCHED));
     let label = time.map(|time| format!("LABEL {PATCHED}=\"{time}\"\n")).unwrap_or_default();
-    format!("FROM {from}\nCOPY {FOLDER}/ /\n{}{label}", owned.instructions())
+    format!("FROM {from}\nCOPY {FOLDER}/ /\n{}{label}", owned.instruction())
 }
 
 /// The layer on this disk.
@@ -181,17 +184,16 @@ struct Survey {
     removed: Vec<String>,
     removed_count: usize,
     special: Vec<String>,
-    attributed: usize,
-    owned: BTreeMap<EntryPath, (u32, u32)>,
+    owned: Owned,
 }
 
-fn survey(layer: &PatchLayer, cancel: &CancellationToken) -> Result<Arc<Survey>, Error> {
+fn survey(layer: &PatchLayer, cancel: &CancellationToken) -> Result<Survey, Error> {
     let mut seen = Survey::default();
     layer.walk(cancel, |entry, _| {
         seen.take(&entry);
         Ok(())
     })?;
-    Ok(Arc::new(seen))
+    Ok(seen)
 }
 
 impl Survey {
@@ -209,17 +211,11 @@ impl Survey {
         if matches!(entry.kind, Kind::Char { .. } | Kind::Block { .. } | Kind::Fifo) {
             self.special.push(entry.path.to_string());
         }
-        if !entry.xattrs.is_empty() {
-            self.attributed += 1;
-        }
-        // The root itself is never copied onto.
-        if (entry.uid, entry.gid) != (0, 0) && !entry.path.is_root() {
-            self.owned.insert(entry.path.clone(), (entry.uid, entry.gid));
-        }
+        self.owned.take(entry);
     }
 
-    /// What is not root's, or why COPY cannot do it.
-    fn owned(&self) -> Result<Owned, String> {
+    /// Why COPY cannot do it, if so.
+    fn check(&self) -> Result<(), String> {
         if self.removed_count > 0 {
             let (count, named) = (self.removed_count, self.removed.join(", "));
             let more = if count > self.removed.len() { ", …" } else { "" };
@@ -227,20 +223,10 @@ impl Survey {
                 "the patch removes {count} of its paths ({named}{more}), which COPY cannot; 'copa patch' can"
             ));
         }
-        if let Some(first) = self.special.first() {
-            return Err(format!("{first} is a device or pipe, which COPY does not take"));
+        match self.special.first() {
+            Some(first) => Err(format!("{first} is a device or pipe, which COPY does not take")),
+            None => Ok(()),
         }
-        Owned::new(&self.owned)
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let count = self.attributed;
-        let note = || {
-            format!(
-                "{count} files have extended attributes (capabilities); they are in the build context, but not every builder keeps them"
-            )
-        };
-        (count > 0).then(note).into_iter().collect()
     }
 }
 
@@ -280,53 +266,66 @@ impl Context {
             let size = self.dockerfile.len() as u64;
             let dockerfile = plain("Dockerfile", Kind::File { size }, 0o644)?;
             tar.entry(&dockerfile, Some(&mut self.dockerfile.as_bytes()))?;
-            tar.entry(&plain(FOLDER, Kind::Directory, 0o755)?, None)?;
-            for folder in self.owned.folders() {
-                tar.entry(&plain(&folder, Kind::Directory, 0o755)?, None)?;
-            }
-            Ok(())
+            tar.entry(&plain(FOLDER, Kind::Directory, 0o755)?, None)
         };
         first().map_err(written)?;
         self.layer.walk(&self.cancel, |entry, content| {
-            for (path, with_content) in self.places(&entry) {
-                let kind = match &entry.kind {
-                    Kind::Hardlink { target } => {
-                        Kind::Hardlink { target: within(&self.owned.place(target, FOLDER))? }
-                    }
-                    kind => kind.clone(),
-                };
-                let copy = Entry { path: within(&path)?, kind, ..entry.clone() };
-                if with_content && matches!(copy.kind, Kind::File { .. }) {
-                    tar.entry(&copy, Some(&mut *content))?;
-                } else {
-                    tar.entry(&copy, None)?;
-                }
+            if entry.path.is_root() {
+                return Ok(());
             }
-            Ok(())
+            // A folder is needed here too: what is in it may be root's. Its owner is set afterwards.
+            if self.owned.has(&entry.path) && entry.kind != Kind::Directory {
+                return Ok(());
+            }
+            let kind = match entry.kind {
+                Kind::Hardlink { target } => Kind::Hardlink { target: below(&target)? },
+                kind => kind,
+            };
+            copy(
+                &mut tar,
+                Entry { path: below(&entry.path)?, kind, xattrs: BTreeMap::new(), ..entry },
+                content,
+            )
         })?;
+        if !self.owned.is_empty() {
+            let mut inner = self.apart()?;
+            let size = inner.metadata().map_err(failed_writing)?.len();
+            let mut put = || tar.entry(&plain(ARCHIVE, Kind::File { size }, 0o644)?, Some(&mut inner));
+            put().map_err(written)?;
+        }
         let mut out = tar.finish().map_err(written)?;
-        out.flush().map_err(|source| Error::Io { doing: "writing the build context".into(), source })?;
+        out.flush().map_err(failed_writing)?;
         Ok(out.bytes)
     }
 
-    /// Where an entry goes: a folder that is not root's to both places, because what is in it needs it in the first and its owner
-    /// is set from the second.
-    fn places(&self, entry: &Entry) -> Vec<(Vec<u8>, bool)> {
-        if entry.path.is_root() {
-            return Vec::new();
-        }
-        let own = self.owned.place(&entry.path, FOLDER);
-        let common = [FOLDER.as_bytes(), b"/", entry.path.as_bytes()].concat();
-        match entry.kind {
-            Kind::Directory if own != common => vec![(common, false), (own, false)],
-            _ => vec![(own, true)],
-        }
+    /// The tar of what COPY would change, in a file without a name.
+    fn apart(&self) -> Result<File, Error> {
+        let folder = self.layer.path.parent().unwrap_or(Path::new("."));
+        let file = tempfile::tempfile_in(folder).map_err(failed_writing)?;
+        let mut tar = TarWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file));
+        self.layer.walk(&self.cancel, |entry, content| match self.owned.has(&entry.path) {
+            true => copy(&mut tar, entry, content),
+            false => Ok(()),
+        })?;
+        let out = tar.finish().map_err(written)?;
+        let mut file = out.into_inner().map_err(|e| failed_writing(e.into_error()))?;
+        file.rewind().map_err(failed_writing)?;
+        Ok(file)
     }
 }
 
-/// Where something goes in the context.
-fn within(path: &[u8]) -> Result<EntryPath, layer::Error> {
-    EntryPath::new(path)
+fn copy<W: Write>(tar: &mut TarWriter<W>, entry: Entry, content: &mut dyn Read) -> Result<(), layer::Error> {
+    let has_content = matches!(entry.kind, Kind::File { .. });
+    tar.entry(&entry, has_content.then_some(content))
+}
+
+/// Where a path of the image is in the context.
+fn below(path: &EntryPath) -> Result<EntryPath, layer::Error> {
+    EntryPath::new(&[FOLDER.as_bytes(), b"/", path.as_bytes()].concat())
+}
+
+fn failed_writing(source: std::io::Error) -> Error {
+    Error::Io { doing: "writing the build context".into(), source }
 }
 
 fn plain(path: &str, kind: Kind, mode: u32) -> Result<Entry, layer::Error> {
@@ -336,7 +335,7 @@ fn plain(path: &str, kind: Kind, mode: u32) -> Result<Entry, layer::Error> {
 
 fn written(error: layer::Error) -> Error {
     match error {
-        layer::Error::Io { source, .. } => Error::Io { doing: "writing the build context".into(), source },
+        layer::Error::Io { source, .. } => failed_writing(source),
         other => Error::Refused { why: other.to_string() },
     }
 }

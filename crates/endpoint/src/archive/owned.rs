@@ -1,105 +1,74 @@
-//! Files of a build context that are not root's. COPY makes everything root's unless it is told otherwise, and then it tells
-//! every folder on the way too; so each owner has, for each folder of the image, a folder here whose content alone is copied.
+//! Files of a build context that COPY would change: it makes everything root's, and docker's older builder drops set-id bits. They go into a tar of their own, which ADD unpacks as it is.
 
-use layer::EntryPath;
-use std::collections::BTreeMap;
+use layer::{Entry, EntryPath, Kind};
+use std::collections::BTreeSet;
 
-/// Most instructions that this takes: each of them is a layer, and runtimes take 127 of those.
-const GROUPS_MAX: usize = 40;
-/// The folder that holds them.
-const FOLDER: &str = "owned";
+/// That tar in the context.
+pub(super) const ARCHIVE: &str = "owned.tar";
 
-/// What is not root's, by owner and folder.
-pub(super) struct Owned {
-    /// Owner and folder, by the number of each.
-    groups: Vec<((u32, u32), EntryPath)>,
-    /// The number of each path's group.
-    paths: BTreeMap<EntryPath, usize>,
-}
+/// Which paths these are.
+#[derive(Default)]
+pub(super) struct Owned(BTreeSet<EntryPath>);
 
 impl Owned {
-    /// Of paths and their owners; else why it cannot be.
-    pub(super) fn new(owners: &BTreeMap<EntryPath, (u32, u32)>) -> Result<Self, String> {
-        let mut owned = Owned { groups: Vec::new(), paths: BTreeMap::new() };
-        let mut numbers: BTreeMap<(EntryPath, (u32, u32)), usize> = BTreeMap::new();
-        for (path, owner) in owners {
-            let folder = path.parent().unwrap_or_default();
-            if !folder.as_bytes().iter().all(is_plain) {
-                return Err(format!("{path} is not root's, and COPY has no way to name its folder"));
-            }
-            let next = owned.groups.len();
-            let number = *numbers.entry((folder.clone(), *owner)).or_insert(next);
-            if number == next {
-                owned.groups.push((*owner, folder));
-            }
-            owned.paths.insert(path.clone(), number);
-        }
-        if owned.groups.len() > GROUPS_MAX {
-            let count = owned.groups.len();
-            return Err(format!(
-                "files that are not root's are in {count} places, more than the {GROUPS_MAX} that COPY instructions can be for"
-            ));
-        }
-        Ok(owned)
-    }
-
-    /// The instructions of the Dockerfile, folders before what is in them.
-    pub(super) fn instructions(&self) -> String {
-        let one = |(number, ((uid, gid), folder)): (usize, &((u32, u32), EntryPath))| {
-            let folder = String::from_utf8_lossy(folder.as_bytes());
-            let into = if folder.is_empty() { "/".to_owned() } else { format!("/{folder}/") };
-            format!("COPY --chown={uid}:{gid} {FOLDER}/{number}/ {into}\n")
-        };
-        self.groups.iter().enumerate().map(one).collect()
-    }
-
-    /// The folders of the context that have to be there.
-    pub(super) fn folders(&self) -> Vec<String> {
-        let top = (!self.groups.is_empty()).then(|| FOLDER.to_owned());
-        top.into_iter().chain((0..self.groups.len()).map(|number| format!("{FOLDER}/{number}"))).collect()
-    }
-
-    /// Where a path of the image is in the context, `common` being the folder of what is root's.
-    pub(super) fn place(&self, path: &EntryPath, common: &str) -> Vec<u8> {
-        match self.paths.get(path) {
-            Some(number) => [format!("{FOLDER}/{number}/").as_bytes(), path.name()].concat(),
-            None => [common.as_bytes(), b"/", path.as_bytes()].concat(),
+    /// Looks at an entry of the layer; targets of links come before the links.
+    pub(super) fn take(&mut self, entry: &Entry) {
+        let follows = matches!(&entry.kind, Kind::Hardlink { target } if self.0.contains(target));
+        let is_owned = (entry.uid, entry.gid) != (0, 0);
+        let is_special = entry.mode & 0o7000 != 0 || !entry.xattrs.is_empty();
+        // The root itself is never copied onto.
+        if !entry.path.is_root() && (follows || is_owned || is_special) {
+            self.0.insert(entry.path.clone());
         }
     }
-}
 
-/// What means nothing but itself in an instruction.
-fn is_plain(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(byte)
+    /// Whether a path is one of them.
+    pub(super) fn has(&self, path: &EntryPath) -> bool {
+        self.0.contains(path)
+    }
+
+    /// The instruction of the Dockerfile.
+    pub(super) fn instruction(&self) -> String {
+        if self.0.is_empty() { String::new() } else { format!("ADD {ARCHIVE} /\n") }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn path(text: &str) -> EntryPath {
-        EntryPath::new(text.as_bytes()).unwrap()
-    }
-
     #[test]
-    fn each_owner_has_a_folder_for_each_folder() {
-        let owners =
-            [("etc/shadow", (0, 42)), ("etc/gshadow", (0, 42)), ("etc/other", (7, 7)), ("mail", (0, 8))];
-        let owned = Owned::new(&owners.map(|(p, o)| (path(p), o)).into()).unwrap();
-        let wanted = "COPY --chown=0:42 owned/0/ /etc/\nCOPY --chown=7:7 owned/1/ /etc/\nCOPY --chown=0:8 owned/2/ /\n";
-        assert_eq!(owned.instructions(), wanted);
-        assert_eq!(owned.place(&path("etc/shadow"), "patch"), b"owned/0/shadow");
-        assert_eq!(owned.place(&path("etc/passwd"), "patch"), b"patch/etc/passwd");
-        assert_eq!(owned.folders(), ["owned", "owned/0", "owned/1", "owned/2"]);
-    }
-
-    #[test]
-    fn what_a_dockerfile_cannot_say_is_refused() {
-        for folder in ["a b", "a$HOME", "a\nRUN", "a\\", "a[0]", "a*", "a\u{e9}", "a\""] {
-            let owners = [(path(&format!("{folder}/f")), (1, 1))].into();
-            assert!(Owned::new(&owners).is_err(), "{folder}");
+    fn what_copy_would_change_is_apart_and_links_stay_with_their_targets() {
+        let entry = |path: &str, kind, owner| {
+            let path = EntryPath::new(path.as_bytes()).unwrap();
+            Entry { path, kind, mode: 0o644, uid: owner, gid: 0, mtime: (0, 0), xattrs: Default::default() }
+        };
+        let file = || Kind::File { size: 0 };
+        let link = |to: &str| Kind::Hardlink { target: EntryPath::new(to.as_bytes()).unwrap() };
+        let mut capable = entry("capable", file(), 0);
+        capable.xattrs.insert(b"security.capability".to_vec(), vec![1]);
+        let mut owned = Owned::default();
+        assert_eq!(owned.instruction(), "");
+        let set_id = Entry { mode: 0o4755, ..entry("set-id", file(), 0) };
+        let entries = [
+            (set_id, true),
+            (entry("", Kind::Directory, 7), false),
+            (entry("a", file(), 0), false),
+            (entry("b", file(), 7), true),
+            (entry("c", link("a"), 0), false),
+            (entry("d", link("b"), 0), true),
+            (entry("e", Kind::Directory, 7), true),
+            (capable, true),
+        ];
+        entries.iter().for_each(|(entry, _)| owned.take(entry));
+        for (entry, wanted) in &entries {
+            assert_eq!(owned.has(&entry.path), *wanted, "{}", entry.path);
         }
-        let many = (0..41).map(|n| (path(&format!("d{n}/f")), (1, 1))).collect();
-        assert!(Owned::new(&many).err().unwrap().contains("41 places"));
+        assert_eq!(owned.instruction(), "ADD owned.tar /\n");
     }
 }
