@@ -184,7 +184,7 @@ impl<'a> Job<'a> {
             api: self.eol_api.clone().map(|base| lifecycle_api::api(base, client.clone())),
             refuse: self.packages.lifecycle.exit_on_eol,
         };
-        let address = places::source(&connections, &self.address, self.in_registry).await?;
+        let address = places::source(&connections, &self.address, self.in_registry).await;
         let source = connections.source(&address).await;
         let source = source.map_err(|e| {
             Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))

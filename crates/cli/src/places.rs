@@ -1,26 +1,16 @@
 //! From what was typed to where the image is and where the patched one goes: the daemons of this machine are asked.
 
-use crate::{args::Loader, error::Failure, exit::Kind, target::Delivery, ui::text::printable};
+use crate::{args::Loader, error::Failure, target::Delivery};
 use endpoint::{Address, Connections, Daemon, Error, LocalName};
 
 /// The address an image is read from: a plain reference is looked up in the daemons of this machine first, unless it is about
 /// its registry.
-pub async fn source(
-    connections: &Connections,
-    typed: &Address,
-    in_registry: bool,
-) -> Result<Address, Failure> {
-    let Address::Plain(reference) = typed else { return Ok(typed.clone()) };
-    if in_registry {
-        return Ok(typed.clone());
+pub async fn source(connections: &Connections, typed: &Address, in_registry: bool) -> Address {
+    match typed {
+        Address::Plain(reference) if !in_registry => connections.daemons().find(reference).await,
+        _ => None,
     }
-    let found = connections.daemons().find(reference).await;
-    let found = found.map_err(|e| {
-        let shown = printable(&typed.to_string()).into_owned();
-        Failure::endpoint(&e, Kind::Source)
-            .about(format!("cannot find out whether {shown} is on this machine"))
-    })?;
-    Ok(found.unwrap_or_else(|| typed.clone()))
+    .unwrap_or_else(|| typed.clone())
 }
 
 /// All places that the patched image goes to, the registries last: what their tags say must be there by then.
@@ -61,7 +51,7 @@ fn none(error: &Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Local;
+    use crate::{exit::Kind, target::Local};
     use endpoint::LocalDaemons;
     use registry::{Client, ClientOptions, DockerConfig};
 
@@ -91,7 +81,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_daemon_the_other_ways_are_named() {
         let typed: Address = "nginx:1".parse().unwrap();
-        let found = source(&connections(), &typed, false).await.unwrap();
+        let found = source(&connections(), &typed, false).await;
         assert_eq!(found, typed);
         let failure = destinations(&connections(), &found, &delivery(None)).await.unwrap_err();
         assert_eq!(failure.kind, Kind::Usage);

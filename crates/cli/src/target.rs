@@ -162,7 +162,8 @@ fn other(text: &str, source: &Address, args: &TargetArgs) -> Result<Address, Fai
         }
         other => other,
     };
-    if address == *source && !args.overwrite { Err(overwrites(&address.to_string())) } else { Ok(address) }
+    let same = address == *source && address != Address::Stream;
+    if same && !args.overwrite { Err(overwrites(&address.to_string())) } else { Ok(address) }
 }
 
 fn local(name: LocalName, source: &Address, args: &TargetArgs) -> Result<LocalName, Failure> {

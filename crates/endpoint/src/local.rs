@@ -32,6 +32,18 @@ pub enum Daemon {
 }
 
 impl Daemon {
+    /// All, in the order in which they are asked.
+    pub const ALL: [Daemon; 3] = [Daemon::Docker, Daemon::Podman, Daemon::Containerd];
+
+    /// As its users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Daemon::Docker => "docker",
+            Daemon::Podman => "podman",
+            Daemon::Containerd => "containerd",
+        }
+    }
+
     /// The address of a name in it.
     pub fn address(self, name: LocalName) -> Address {
         match self {
@@ -83,24 +95,32 @@ impl LocalDaemons {
         }))
     }
 
-    /// Where an image is: docker is asked first, then podman, then containerd. A daemon that is not there has no image; one
-    /// that is there and does not say whether it has it is an error, or another image could be taken for it.
-    pub async fn find(&self, image: &Reference) -> Result<Option<Address>, Error> {
+    /// Where an image is: docker is asked first, then podman, then containerd. One that does not answer has no image; where
+    /// it is there, or the user has named it, that is told.
+    pub async fn find(&self, image: &Reference) -> Option<Address> {
         let name = LocalName::Reference(image.clone());
-        for daemon in [Daemon::Docker, Daemon::Podman, Daemon::Containerd] {
+        for daemon in Daemon::ALL {
             match self.has(daemon, &name).await {
-                Ok(true) => return Ok(Some(daemon.address(name))),
+                Ok(true) => return Some(daemon.address(name)),
                 Ok(false) => {}
                 Err(error @ Error::Unavailable { .. })
-                    if daemon == Daemon::Docker && self.docker.is_explicit() =>
+                    if daemon != Daemon::Docker || !self.docker.is_explicit() =>
                 {
-                    tracing::warn!(%error, "not looked for in docker");
+                    tracing::debug!(%error, "{image} is not looked for there");
                 }
-                Err(error @ Error::Unavailable { .. }) => tracing::debug!(%error, "not looked for there"),
-                Err(error) => return Err(error),
+                Err(error) => tracing::warn!(%error, "{image} is not looked for there"),
             }
         }
-        Ok(None)
+        None
+    }
+
+    /// What answers, by its version.
+    pub async fn facts(&self, daemon: Daemon) -> Result<String, Error> {
+        match daemon {
+            Daemon::Docker => self.docker.facts().await.map(|facts| facts.to_string()),
+            Daemon::Podman => self.podman()?.version().await,
+            Daemon::Containerd => self.containerd()?.version().await,
+        }
     }
 
     async fn has(&self, daemon: Daemon, name: &LocalName) -> Result<bool, Error> {
@@ -115,21 +135,13 @@ impl LocalDaemons {
     pub async fn first(&self) -> Result<Daemon, Error> {
         let mut tried = Vec::new();
         for daemon in [Daemon::Docker, Daemon::Podman] {
-            match self.is_there(daemon).await {
-                Ok(()) => return Ok(daemon),
+            match self.facts(daemon).await {
+                Ok(_) => return Ok(daemon),
                 Err(Error::Unavailable { what, tried: these }) => tried.push(missing(&what, &these)),
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Unavailable { what: "a local daemon".to_owned(), tried })
-    }
-
-    async fn is_there(&self, daemon: Daemon) -> Result<(), Error> {
-        match daemon {
-            Daemon::Docker => self.docker.facts().await.map(drop),
-            Daemon::Podman => self.podman()?.version().await.map(drop),
-            Daemon::Containerd => self.containerd()?.version().await.map(drop),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `copa doctor`: what the embedded engine can do on this host, each rung tried by doing it.
+//! `copa doctor`: what the embedded engine can do on this host, each rung tried by doing it; which daemons have images here.
 
 use crate::{
     args::DoctorArgs,
@@ -10,8 +10,10 @@ use crate::{
         paint::Paint,
         text::{printable, table},
     },
+    wiring,
 };
 use embedded::{ProbeOptions, Rung, RungState, probe};
+use endpoint::Daemon;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -19,11 +21,50 @@ use std::path::{Path, PathBuf};
 pub fn run(args: &DoctorArgs, settings: &Settings) -> Result<exit::Code, Failure> {
     let options = ProbeOptions { helper: PathBuf::from("/proc/self/exe"), cache: settings.cache_dir.clone() };
     let rungs = probe(&options);
+    let daemons = daemons(settings)?;
     let usable = !rungs.iter().any(|r| r.state == RungState::Missing);
-    let text =
-        if args.json { as_json(&rungs, usable) } else { as_text(&rungs, usable, settings.paint_stdout) };
+    let text = match args.json {
+        true => as_json(&rungs, &daemons, usable),
+        false => as_text(&rungs, &daemons, usable, settings.paint_stdout),
+    };
     output::write(Path::new(output::STDOUT), text.as_bytes())?;
     Ok(if usable { exit::OK } else { Kind::Engine.code() })
+}
+
+/// A daemon: what it is, or why it is not there.
+struct Asked {
+    name: &'static str,
+    facts: Result<String, String>,
+}
+
+fn daemons(settings: &Settings) -> Result<Vec<Asked>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::internal("cannot start threads").because(e.to_string()))?;
+    let local = wiring::daemons(settings, &std::env::temp_dir());
+    let ask = async |daemon: Daemon| {
+        let facts = local.facts(daemon).await.map_err(|error| match error {
+            endpoint::Error::Unavailable { tried, .. } if !tried.is_empty() => tried.join("; "),
+            other => other.to_string(),
+        });
+        Asked { name: daemon.name(), facts }
+    };
+    Ok(runtime.block_on(async {
+        let mut all = Vec::new();
+        for daemon in Daemon::ALL {
+            all.push(ask(daemon).await);
+        }
+        all
+    }))
+}
+
+impl Asked {
+    fn state(&self) -> &'static str {
+        if self.facts.is_ok() { "ok" } else { "absent" }
+    }
+
+    fn detail(&self) -> &str {
+        self.facts.as_ref().map_or_else(String::as_str, String::as_str)
+    }
 }
 
 fn word(state: RungState) -> &'static str {
@@ -34,17 +75,20 @@ fn word(state: RungState) -> &'static str {
     }
 }
 
-fn as_json(rungs: &[Rung], usable: bool) -> String {
+fn as_json(rungs: &[Rung], daemons: &[Asked], usable: bool) -> String {
     let rung =
         |r: &Rung| json!({"name": r.name, "state": word(r.state), "detail": r.detail, "remedy": r.remedy});
     let rungs: Vec<_> = rungs.iter().map(rung).collect();
+    let daemon = |d: &Asked| json!({"name": d.name, "state": d.state(), "detail": d.detail()});
+    let daemons: Vec<_> = daemons.iter().map(daemon).collect();
     let whole = json!({
         "schemaVersion": "copa.sh/doctor/v1", "engine": "embedded", "usable": usable, "rungs": rungs,
+        "daemons": daemons,
     });
     format!("{whole:#}\n")
 }
 
-fn as_text(rungs: &[Rung], usable: bool, paint: Paint) -> String {
+fn as_text(rungs: &[Rung], daemons: &[Asked], usable: bool, paint: Paint) -> String {
     let row = |r: &Rung| vec![word(r.state).to_owned(), r.name.clone(), printable(&r.detail).into_owned()];
     let lines = table(&rungs.iter().map(row).collect::<Vec<_>>(), 0);
     let mut text = String::new();
@@ -59,7 +103,9 @@ fn as_text(rungs: &[Rung], usable: bool, paint: Paint) -> String {
         true => paint.good("The embedded engine can work here."),
         false => paint.bad("The embedded engine cannot work here."),
     };
-    format!("{text}\n{verdict}\n")
+    let row = |d: &Asked| vec![d.state().to_owned(), d.name.to_owned(), printable(d.detail()).into_owned()];
+    let daemons = table(&daemons.iter().map(row).collect::<Vec<_>>(), 0);
+    format!("{text}\n{verdict}\n\nDaemons with images on this machine (none is needed):\n{daemons}")
 }
 
 /// The first word of a line in the colour of its state.
@@ -88,13 +134,21 @@ mod tests {
             rung("identity", RungState::Degraded, "one id", "install uidmap"),
             rung("sandbox", RungState::Missing, "EPERM\u{1b}[2J", ""),
         ];
+        let daemons = [
+            Asked { name: "docker", facts: Ok("28 at unix:///x".into()) },
+            Asked { name: "podman", facts: Err("no\u{1b}program".into()) },
+        ];
         let expected = "\
 degraded  identity  one id
           remedy: install uidmap
 missing   sandbox   EPERM\\u{1b}[2J
 
 The embedded engine cannot work here.
+
+Daemons with images on this machine (none is needed):
+ok      docker  28 at unix:///x
+absent  podman  no\\u{1b}program
 ";
-        assert_eq!(as_text(&rungs, false, Paint(false)), expected);
+        assert_eq!(as_text(&rungs, &daemons, false, Paint(false)), expected);
     }
 }

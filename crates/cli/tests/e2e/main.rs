@@ -9,6 +9,7 @@ mod chiseled;
 mod contents;
 mod damaged_cache;
 mod distroless;
+mod docker;
 mod end_of_life;
 mod faithful;
 mod hermetic;

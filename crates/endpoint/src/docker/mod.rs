@@ -42,6 +42,16 @@ pub struct DockerFacts {
     pub store: ImageStore,
 }
 
+impl std::fmt::Display for DockerFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let store = match self.store {
+            ImageStore::Classic => "its own image store",
+            ImageStore::Containerd => "containerd's image store",
+        };
+        write!(f, "{} at {}, {store}", self.version, self.address)
+    }
+}
+
 impl Docker {
     /// The daemon of the settings.
     pub fn new(settings: DockerSettings) -> Self {
