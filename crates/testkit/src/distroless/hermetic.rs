@@ -92,6 +92,7 @@ impl Hermetic {
             added.extend(self.named()?);
         }
         added.extend(options.added.iter().cloned());
+        let added = once_each(added);
         let layers = match options.form {
             Form::Distroless => layers(debs, &added)?,
             Form::Chiseled(record) => {
@@ -130,6 +131,18 @@ impl Hermetic {
         let keyring = fs::read(&path).map_err(Error::io(path))?;
         Ok(repository_files("copa.sources", &self.sources(KEYRING), &[(KEYRING, keyring)]))
     }
+}
+
+/// Daemons refuse a layer that has a path twice; the last one counts, in the place of the first.
+fn once_each(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut once: Vec<Entry> = Vec::new();
+    for entry in entries {
+        match once.iter_mut().find(|earlier| earlier.path == entry.path) {
+            Some(earlier) => *earlier = entry,
+            None => once.push(entry),
+        }
+    }
+    once
 }
 
 /// The files of the packages that the image has: built in a repository that nobody is served.
