@@ -7,9 +7,11 @@
 
 mod advisories;
 mod bench;
+mod cells;
 mod copa;
 mod demo;
 mod docs;
+mod endpoints;
 mod failure;
 mod lifecycles;
 mod matrix;
@@ -34,6 +36,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "demo", help: demo::HELP, run: demo::run },
     Command { name: "test", help: run_tests::HELP, run: run_tests::run },
     Command { name: "matrix", help: matrix::HELP, run: matrix::run },
+    Command { name: "endpoints", help: endpoints::HELP, run: endpoints::run },
     Command { name: "tidy", help: tidy::HELP, run: tidy::run },
     Command { name: "bench", help: bench::HELP, run: bench::run },
     Command { name: "advisories", help: advisories::HELP, run: advisories::run },

@@ -1,11 +1,10 @@
 //! The matrix: every family by every scenario, each cell filled by running its test.
 
+use crate::cells::{self, word};
 use crate::failure::Failure;
-use crate::run_tests::{self, build, one::Outcome, one::Test};
-use crate::{setup, table};
+use crate::run_tests::one::Outcome;
+use crate::table;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use testkit::workspace;
 
 pub const HELP: &str = "
 run every family by every scenario on the real program, and write the table of what works
@@ -38,49 +37,12 @@ const SCENARIOS: [(&str, &str); 8] = [
 ];
 
 pub fn run(arguments: &[String]) -> Result<(), Failure> {
-    let (flags, filters): (Vec<&String>, Vec<&String>) =
-        arguments.iter().partition(|argument| argument.starts_with('-'));
-    if let Some(unknown) = flags.iter().find(|flag| *flag != &"--check") {
-        return Err(Failure::argument(unknown));
-    }
-    let outcomes = outcomes(&filters)?;
+    let request = cells::Request::of(arguments)?;
+    let outcomes = cells::outcomes(PREFIX, &request)?;
     let rows = rows(&outcomes);
     table::lines(&plain(&rows)).iter().for_each(|line| println!("{line}"));
-    let failed: Vec<&str> = outcomes.iter().filter(|o| o.failed > 0).map(|o| o.name.as_str()).collect();
-    if filters.is_empty() {
-        settle(&markdown(&rows), !flags.is_empty())?;
-    }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("failed: {}", failed.join(", ")))) }
-}
-
-/// Runs the cells.
-fn outcomes(filters: &[&String]) -> Result<Vec<Outcome>, Failure> {
-    setup::ensure()?;
-    let built = build::build(&["--package", "cli", "--test", "e2e"])?;
-    let mut tests = Vec::new();
-    for binary in &built.binaries {
-        let wanted = |name: &String| {
-            let cell = name.strip_prefix(PREFIX);
-            cell.is_some_and(|cell| filters.is_empty() || filters.iter().any(|word| cell.contains(*word)))
-        };
-        tests.extend(binary.tests()?.into_iter().filter(wanted).map(|name| Test { binary, name }));
-    }
-    let outcomes = run_tests::run_all(&tests);
-    if outcomes.is_empty() { Err(Failure::new("no cell has such a name")) } else { Ok(outcomes) }
-}
-
-/// Writes the table, or sees that it is the one that is written.
-fn settle(text: &str, check: bool) -> Result<(), Failure> {
-    let path = workspace::root().join(FILE);
-    let is_fresh = fs::read_to_string(&path).is_ok_and(|written| written == text);
-    match (is_fresh, check) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Failure::new(format!("{FILE} is stale; run `cargo xtask matrix`"))),
-        (false, false) => {
-            println!("{FILE}: written");
-            fs::write(&path, text).map_err(Failure::file(&path))
-        }
-    }
+    request.settle(FILE, "matrix", &markdown(&rows))?;
+    cells::all_passed(&outcomes)
 }
 
 /// One family.
@@ -117,18 +79,6 @@ fn labelled(module: &str, outcomes: &[Outcome]) -> Row {
     let mut parts = line.split(" | ").map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
     Row { family: next(), strategy: next(), tool: next(), held_by: next(), cells: BTreeMap::new() }
-}
-
-fn word(outcome: &Outcome) -> String {
-    if outcome.failed > 0 {
-        "FAIL".to_owned()
-    } else if let Some(reason) = outcome.skips.first() {
-        format!("skip ({reason})")
-    } else if outcome.stood_in() > 0 {
-        "stand-in".to_owned()
-    } else {
-        "pass".to_owned()
-    }
 }
 
 fn cells(row: &Row) -> impl Iterator<Item = String> + '_ {

@@ -11,6 +11,7 @@ mod damaged_cache;
 mod distroless;
 mod docker;
 mod end_of_life;
+mod endpoints;
 mod faithful;
 mod hermetic;
 mod hostile_images;

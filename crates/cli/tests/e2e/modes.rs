@@ -14,7 +14,7 @@ const WITH_RANGES: &str = "copa-test";
 const WITHOUT: &str = "nobody";
 
 /// The id of a user, by its line in /etc/passwd.
-fn ids(user: &str) -> Result<(u32, u32), String> {
+pub fn ids(user: &str) -> Result<(u32, u32), String> {
     let passwd = std::fs::read_to_string("/etc/passwd").map_err(|e| e.to_string())?;
     let line = passwd.lines().find(|l| l.split(':').next() == Some(user));
     let fields: Vec<&str> =
@@ -24,7 +24,7 @@ fn ids(user: &str) -> Result<(u32, u32), String> {
 }
 
 /// Gives a command to another user, with groups dropped, and a world of its own that the user may write.
-fn as_user(world: &World, mut command: Command, (uid, gid): (u32, u32)) -> Command {
+pub fn as_user(world: &World, mut command: Command, (uid, gid): (u32, u32)) -> Command {
     for folder in [world.folder.path(), &world.path("home"), &world.path("cache")] {
         std::fs::create_dir_all(folder).unwrap();
         std::os::unix::fs::chown(folder, Some(uid), Some(gid)).unwrap();
@@ -35,7 +35,7 @@ fn as_user(world: &World, mut command: Command, (uid, gid): (u32, u32)) -> Comma
 }
 
 /// The program where other users can run it.
-fn shared_program(world: &World) -> std::path::PathBuf {
+pub fn shared_program(world: &World) -> std::path::PathBuf {
     let to = world.path("copa");
     std::fs::copy(env!("CARGO_BIN_EXE_copa"), &to).unwrap();
     std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o755)).unwrap();
