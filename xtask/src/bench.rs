@@ -1,6 +1,7 @@
 //! Measures `copa` against the floor: the same work done by hand with the fewest steps. Everything is compared within one run,
 //! floor and ours by turns, so that a slow mirror or a busy machine meets both.
 
+mod endpoints;
 mod families;
 mod floor;
 mod images;
@@ -29,7 +30,7 @@ root. Works in a mount namespace of its own, on a tmpfs where memory allows. Pri
 ends well if it could measure.
 
   --rows        which rows: main (Debian in place, the cold start, growth), families (all that follow), distroless, manifest,
-                apk-unpacked, dnf, pacman, apk, databases; without it all
+                apk-unpacked, dnf, pacman, apk, databases; endpoints (all that follow), load, layers, files; without it all
   --runs        how often each is measured; the median counts (3)
   --ballast-mb  how much is added to the image for the growth rows (1024)
   --json        write the table as JSON too
@@ -41,6 +42,9 @@ const MAIN: &str = "main";
 
 /// All rows of other package managers, and of images without one.
 const FAMILIES: &str = "families";
+
+/// All rows of daemons, and of many layers and files.
+const ENDPOINTS: &str = "endpoints";
 
 /// What the arguments ask for.
 #[derive(Debug, Clone)]
@@ -120,7 +124,10 @@ fn request(arguments: &[String]) -> Result<Request, Failure> {
 
 /// Names of rows, each of which there is.
 fn rows(names: &str) -> Result<Vec<String>, Failure> {
-    let known = |name: &str| [MAIN, FAMILIES].contains(&name) || families::ROWS.contains(&name);
+    let known = |name: &str| {
+        let mut all = [MAIN, FAMILIES, ENDPOINTS].iter().chain(&families::ROWS).chain(&endpoints::ROWS);
+        all.any(|known| *known == name)
+    };
     let names: Vec<String> = names.split(',').map(str::to_owned).collect();
     match names.iter().find(|name| !known(name)) {
         Some(strange) => Err(Failure::argument(strange)),
@@ -130,7 +137,11 @@ fn rows(names: &str) -> Result<Vec<String>, Failure> {
 
 impl Request {
     fn wants(&self, row: &str) -> bool {
-        let group = if row == MAIN { MAIN } else { FAMILIES };
+        let group = match row {
+            MAIN => MAIN,
+            row if endpoints::ROWS.contains(&row) => ENDPOINTS,
+            _ => FAMILIES,
+        };
         self.rows.is_empty() || self.rows.iter().any(|name| name == row || name == group)
     }
 }
@@ -148,6 +159,7 @@ impl Bench {
             rows.extend(self.second_image()?);
         }
         rows.extend(self.families()?);
+        rows.extend(self.endpoints()?);
         if self.peak_kib > 0 {
             let mebibytes = self.peak_kib as f64 / 1024.0;
             rows.push(Row::ours("peak memory of our own process, MiB", mebibytes, Target::AtMost(150.0)));
@@ -325,11 +337,12 @@ mod tests {
     fn rows_are_chosen_by_name() {
         let chosen = |names: &str| {
             let asked = request(&["--rows".to_owned(), names.to_owned()]).unwrap();
-            [MAIN, "dnf", "apk"].map(|row| asked.wants(row))
+            [MAIN, "dnf", "apk", "load"].map(|row| asked.wants(row))
         };
-        assert_eq!(chosen("main"), [true, false, false]);
-        assert_eq!(chosen("families"), [false, true, true]);
-        assert_eq!(chosen("main,apk"), [true, false, true]);
+        assert_eq!(chosen("main"), [true, false, false, false]);
+        assert_eq!(chosen("families"), [false, true, true, false]);
+        assert_eq!(chosen("main,apk"), [true, false, true, false]);
+        assert_eq!(chosen("endpoints"), [false, false, false, true]);
         assert!(request(&[]).unwrap().wants("dnf"));
     }
 }

@@ -20,6 +20,8 @@ pub struct Copa {
     program: PathBuf,
     /// Where it keeps its cache.
     pub cache: PathBuf,
+    /// What it finds in its environment beside this process's own.
+    environment: Vec<(OsString, OsString)>,
 }
 
 /// A run of it.
@@ -53,12 +55,17 @@ impl Copa {
             Some(program) => std::path::absolute(program).map_err(Failure::file(program))?,
             None => build()?,
         };
-        Ok(Copa { program, cache: cache.to_owned() })
+        Ok(Copa { program, cache: cache.to_owned(), environment: Vec::new() })
     }
 
     /// The same program with another cache.
     pub fn with_cache(&self, cache: &Path) -> Copa {
         Copa { cache: cache.to_owned(), ..self.clone() }
+    }
+
+    /// The same program with another environment.
+    pub fn with_environment(self, environment: Vec<(OsString, OsString)>) -> Copa {
+        Copa { environment, ..self }
     }
 
     /// How a user would type this run.
@@ -73,6 +80,7 @@ impl Copa {
         let mut command = Command::new(&self.program);
         command
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .arg("--result")
             .arg(&result)
             .arg("--cache-dir")
