@@ -4,8 +4,9 @@ use crate::{output, ui};
 use std::io::{self, Write};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// Rooms in full; what other people's libraries tell only where it matters.
-const FILTER: &str = "debug,hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info";
+/// Rooms that log, in full; of other people's libraries only what matters: some tell every byte they read.
+const FILTER: &str = "info,pgp=warn,copa=debug,embedded=debug,endpoint=debug,fetch=debug,patch=debug,registry=debug,\
+    repository=debug,store=debug";
 
 /// Starts to log. `objects` makes each line a JSON object, as everything else on standard error is then.
 pub fn start(objects: bool) {
