@@ -1,4 +1,4 @@
-//! The rows N1 to N8 of `docs/hostile-cases.md`, one table each: what a registry or the network does, and what comes of it.
+//! The rows N1 to N8 (and I6) of `docs/hostile-cases.md`, one table each: what a registry or the network does, and what comes of it.
 //! The honest twin is a line of the same table.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
@@ -31,6 +31,22 @@ fn basic() -> Credentials {
 
 fn text(error: &Error) -> String {
     fetch::client::error_text(error)
+}
+
+/// The row I6: what a descriptor says of other places for its bytes (`urls`) is never acted upon.
+#[tokio::test]
+async fn i6_places_that_a_descriptor_names_are_never_asked() {
+    let (near, far) = (FaultRegistry::start_with(Access::Basic(PAIR.into())), FaultRegistry::start());
+    near.put_blob("a", b"here");
+    far.put_blob("a", b"foreign");
+    for (bytes, found) in [(&b"here"[..], true), (b"foreign", false)] {
+        let mut descriptor = Descriptor::of("application/vnd.oci.image.layer.nondistributable.v1.tar", bytes);
+        let urls = [far.url(&format!("/v2/a/blobs/{}", descriptor.digest))];
+        descriptor.rest.insert("urls".into(), urls.to_vec().into());
+        let opened = registry_as(&near, basic()).open_blob("a", &descriptor).await;
+        assert_eq!(opened.is_ok(), found);
+    }
+    assert!(near.saw_authorization() && far.requests().is_empty());
 }
 
 #[tokio::test]

@@ -25,15 +25,14 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Answers the requests of one connection until either side ends it.
-fn serve(stream: TcpStream, shared: &Shared) {
+fn serve(stream: TcpStream, shared: &Arc<Shared>) {
     let Ok(mut connection) = Connection::new(stream) else { return };
     while let Some(head) = connection.read_head() {
         let Some(number) = shared.state().records.begin(head.recorded()) else { break };
+        let counting = shared.clone();
+        connection.count_with(move |bytes| counting.state().records.sent(number, bytes));
         let going = serve_one(&mut connection, head, shared, number);
-        let sent = connection.take_sent();
-        let mut state = shared.state();
-        state.records.sent(number, sent);
-        if !going || state.records.is_broken() {
+        if !going || shared.state().records.is_broken() {
             break;
         }
     }

@@ -186,14 +186,15 @@ fn unescape(text: &str) -> String {
 pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
-    sent: u64,
+    /// Told of the bytes of bodies before they are sent: whoever has them finds them counted.
+    count: Box<dyn Fn(u64)>,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let writer = stream.try_clone()?;
-        Ok(Connection { reader: BufReader::new(stream), writer, sent: 0 })
+        Ok(Connection { reader: BufReader::new(stream), writer, count: Box::new(|_| {}) })
     }
 
     /// The next request, or `None` where there is none any more.
@@ -244,12 +245,13 @@ impl Connection {
     }
 
     pub(crate) fn write_body(&mut self, bytes: &[u8]) -> bool {
-        self.sent += bytes.len() as u64;
+        (self.count)(bytes.len() as u64);
         self.write(bytes)
     }
 
-    pub(crate) fn take_sent(&mut self) -> u64 {
-        std::mem::take(&mut self.sent)
+    /// Sets who counts the bytes of bodies that are sent from now on.
+    pub(crate) fn count_with(&mut self, count: impl Fn(u64) + 'static) {
+        self.count = Box::new(count);
     }
 
     /// Ends the connection now.
