@@ -54,10 +54,7 @@ impl Connections {
 
     /// The registry that an image is written to, with the user's credentials for it.
     pub async fn registry(&self, image: &Reference) -> Result<Registry, Error> {
-        let routes = self.registries.routes(image, Purpose::Push)?;
-        let route =
-            routes.last().ok_or_else(|| Error::NotFound { item: image.to_string(), there: Vec::new() })?;
-        self.registries.open(route).await
+        self.registries.written(image).await
     }
 
     /// The whole name that a short one (`nginx`, `team/app:1`) means where registries.conf decides it: of several the first
@@ -119,8 +116,8 @@ impl Connections {
         }
         Ok(match address {
             Address::Plain(reference) | Address::Registry(reference) => {
-                let registry = self.registry(reference).await?;
-                Arc::new(RegistryDestination::new(registry, reference.clone(), replace_source)?)
+                let registries = self.registries.clone();
+                Arc::new(RegistryDestination::open(registries, reference.clone(), replace_source).await?)
             }
             Address::OciLayout { dir, tag } => {
                 Arc::new(LayoutDestination::new(dir.clone(), tag.clone(), replace_source))

@@ -1,11 +1,15 @@
 //! An image in a registry, to write: only what is missing is sent, the tag moves last.
 
-use crate::{Blob, Destination, Error, From, Outgoing, Receipt, WriteRequest, content::is_base, feed::feed};
+use crate::{
+    Blob, Destination, Error, From, Outgoing, Receipt, WriteRequest, content::is_base, feed::feed,
+    registries::Registries,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::{Digest, ImageLayer, Reference};
-use registry::{Body, Registry};
+use registry::{Body, Purpose, Registry};
+use std::sync::Arc;
 
 /// Blobs on their way at once: enough to hide round trips, few enough for slow lines.
 const AT_ONCE: usize = 4;
@@ -16,6 +20,8 @@ pub struct RegistryDestination {
     reference: Reference,
     tag: String,
     replace_source: bool,
+    /// Knows where images that are read really are.
+    registries: Arc<Registries>,
 }
 
 /// How a blob got there.
@@ -26,11 +32,24 @@ enum Arrival {
 }
 
 impl RegistryDestination {
-    /// Nothing is asked yet. `replace_source` allows the tag to be the source's own.
-    pub fn new(registry: Registry, reference: Reference, replace_source: bool) -> Result<Self, Error> {
+    /// Nothing but credentials is asked yet. `replace_source` allows the tag to be the source's own.
+    pub(crate) async fn open(
+        registries: Arc<Registries>,
+        reference: Reference,
+        replace_source: bool,
+    ) -> Result<Self, Error> {
         let tag = reference.tag().map(str::to_owned);
         let tag = tag.ok_or_else(|| Error::NoTag { reference: reference.to_string() })?;
-        Ok(RegistryDestination { registry, reference, tag, replace_source })
+        let registry = registries.written(&reference).await?;
+        Ok(RegistryDestination { registry, reference, tag, replace_source, registries })
+    }
+
+    /// The source's names in registries: its own, and those of the places that it is read from instead.
+    fn sources(&self, request: &WriteRequest<'_>) -> Vec<Reference> {
+        let Some(own) = request.source.reference() else { return Vec::new() };
+        // What may not be read was refused long ago.
+        let routes = self.registries.routes(own, Purpose::Pull).unwrap_or_default();
+        [own.clone()].into_iter().chain(routes.into_iter().map(|route| route.reference)).collect()
     }
 
     fn repository(&self) -> &str {
@@ -38,11 +57,12 @@ impl RegistryDestination {
     }
 
     fn refuse_source(&self, request: &WriteRequest<'_>) -> Result<(), Error> {
-        let Some(source) = request.source.reference() else { return Ok(()) };
-        let same = source.host() == self.reference.host()
-            && source.repository() == self.repository()
-            && source.digest().is_none()
-            && source.tag().unwrap_or("latest") == self.tag;
+        let same = self.sources(request).iter().any(|source| {
+            source.host() == self.reference.host()
+                && source.repository() == self.repository()
+                && source.digest().is_none()
+                && source.tag().unwrap_or("latest") == self.tag
+        });
         if same && !self.replace_source {
             return Err(Error::SourceTag { reference: self.reference.to_string() });
         }
@@ -50,9 +70,9 @@ impl RegistryDestination {
     }
 
     /// Where the source is in this very registry: its repository.
-    fn neighbour<'a>(&self, request: &WriteRequest<'a>) -> Option<&'a str> {
-        let source = request.source.reference()?;
-        (source.host() == self.registry.host()).then(|| source.repository())
+    fn neighbour(&self, request: &WriteRequest<'_>) -> Option<String> {
+        let near = self.sources(request).into_iter().find(|source| source.host() == self.registry.host())?;
+        Some(near.repository().to_owned())
     }
 
     /// Everything but the tag.
@@ -147,7 +167,7 @@ impl RegistryDestination {
         if believe
             && blob.from == From::Source
             && let Some(there) = self.neighbour(request).filter(|there| *there != repository)
-            && self.registry.mount_blob(repository, digest, there).await?
+            && self.registry.mount_blob(repository, digest, &there).await?
         {
             return Ok(Arrival::Mounted);
         }

@@ -66,6 +66,13 @@ impl Registries {
         (self.settings.note)(note);
     }
 
+    /// The registry that an image is written to.
+    pub(crate) async fn written(&self, image: &Reference) -> Result<Registry, Error> {
+        let routes = self.routes(image, Purpose::Push)?;
+        let nowhere = || Error::NotFound { item: image.to_string(), there: Vec::new() };
+        self.open(routes.last().ok_or_else(nowhere)?).await
+    }
+
     /// The registry at a place, with the user's credentials for that part of it.
     pub(crate) async fn open(&self, route: &Route) -> Result<Registry, Error> {
         let host = route.reference.host();

@@ -207,6 +207,25 @@ async fn what_is_written_goes_where_its_name_says() {
 }
 
 #[tokio::test]
+async fn an_image_is_the_source_by_any_of_its_names_and_its_blobs_are_near_by_any() {
+    let (primary, mirror) = (holding(Access::Open), holding(Access::Open));
+    let (connections, _) = connections(&conf(&primary, &[&mirror]), "{}");
+    let source = connections.source(&NAME.parse().unwrap()).await.unwrap();
+    for server in [&primary, &mirror] {
+        let to = async |name: &str| {
+            let address = format!("{}/{name}", server.host()).parse().unwrap();
+            connections.destination(&address, false).await.unwrap()
+        };
+        let before = server.tag("inner/app", "v1");
+        let refused = patch_to(&*source, &*to("inner/app:v1").await).await.result.unwrap_err();
+        assert!(matches!(refused, Error::SourceTag { .. }), "{refused}");
+        assert_eq!(server.tag("inner/app", "v1"), before);
+        let receipt = patch_to(&*source, &*to("out/app:new").await).await.result.unwrap();
+        assert_eq!((receipt.mounted, receipt.base_bytes_uploaded, receipt.base_bytes_copied), (2, 0, 0));
+    }
+}
+
+#[tokio::test]
 async fn blocked_registries_are_asked_for_nothing() {
     let server = holding(Access::Open);
     let text = format!("[[registry]]\nlocation = '{}'\nblocked = true\n", server.host());
