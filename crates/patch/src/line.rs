@@ -164,6 +164,9 @@ impl Patcher {
         let reencoded = self.reencode(request, &subject).await?;
         let mark = self.referrers(request, &subject, document).await;
         let patched = self.assemble(request, &subject, &plan, Parts { layer, reencoded, mark })?;
+        if let Some(note) = too_many_layers(patched.image.layers.len()) {
+            self.warn(note, document);
+        }
         Ok(Made { settled, subject, patched: Some(patched) })
     }
 
@@ -352,6 +355,14 @@ pub(crate) fn answer(
     }
 }
 
+/// What to say of an image that takes no further layer, or that has too many already.
+fn too_many_layers(layers: usize) -> Option<String> {
+    let most = oci::limits::RUN_LAYERS_MAX;
+    (layers > most).then(|| {
+        format!("the patched image has {layers} layers: docker and containerd run images of at most {most}")
+    })
+}
+
 /// The plan for an image.
 fn make_plan(request: &Request, subject: &Subject) -> Result<Plan, Error> {
     let facts = image_facts(subject, &request.name);
@@ -450,6 +461,12 @@ mod tests {
         async fn open(&self, _: OpenRequest, _: &Context) -> Result<Box<dyn Root>, engine::Error> {
             Err(engine::Error::Cancelled)
         }
+    }
+
+    #[test]
+    fn images_that_no_runtime_mounts_are_told() {
+        assert_eq!(too_many_layers(127), None);
+        assert!(too_many_layers(128).unwrap().contains("128 layers"));
     }
 
     #[tokio::test]
