@@ -81,7 +81,9 @@ impl From<patch::Error> for Failure {
                 ),
             ),
             E::Platform { .. } => return Failure::platform(error),
-            E::Format { .. } => (Kind::Image, hint("--compression gzip, or copy the image into OCI's format first")),
+            E::Format { .. } => {
+                (Kind::Image, hint("--compression gzip, or copy the image into OCI's format first"))
+            }
             E::Plan(source) => plan(source),
             E::Repository(source) => repository(source),
             E::Tooling { source, .. } => tooling(source),
@@ -216,7 +218,7 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
         E::Registry(error) => registry(error, side),
         E::NotFound { .. } => (side, hint("Check that the image name is correct and accessible")),
         E::NoPlatform { .. } => (Kind::Image, hint("--platform names one that there is")),
-        E::OtherPlatform { .. } => (Kind::Image, hint("images are patched on a host of their own platform")),
+        E::OtherPlatform { .. } => (Kind::Image, hint("--platform names the image's own platform")),
         E::Image { .. } | E::Corrupt { .. } => (Kind::Image, None),
         E::Layout { .. } => (side, hint("an OCI layout is a folder with oci-layout, index.json and blobs")),
         E::Blob { source, .. } => boxed(&**source, side),
@@ -304,6 +306,8 @@ fn registry(error: &registry::Error, side: Kind) -> Sorted {
         E::Blocked { .. } => {
             (side, hint("the registry is blocked on purpose; ask whoever set registries.conf up"))
         }
+        // What a registry says of the image that was just put there is about the registry.
+        E::Corrupt { .. } if side == Kind::Destination => (side, None),
         E::Corrupt { .. } | E::Image { .. } => (Kind::Image, None),
         E::Protocol { .. } | E::BlobUnknown { .. } => (side, None),
     }
