@@ -4,6 +4,7 @@
 
 mod setup;
 
+use fetch::client::PartSettings;
 use oci::{Descriptor, Digest};
 use registry::{Body, Client, ClientOptions, Credentials, Error, Registry, Secret, Transport, Verified};
 use testkit::registry::{Access, PASSWORD, Registry as Real, USER};
@@ -17,7 +18,7 @@ fn credentials() -> Credentials {
 
 /// Pushes a blob and a manifest, mounts the blob elsewhere, reads all of it back.
 async fn round_trip(registry: &Registry) {
-    let layer = vec![7_u8; 3 << 20];
+    let layer: Vec<u8> = (0..3 << 20).map(|n| (n / 1000) as u8).collect();
     let blob = Descriptor::of("application/octet-stream", &layer);
     assert!(!registry.has_blob("a/b", &blob.digest, blob.size).await.unwrap());
     registry.upload_blob("a/b", &blob.digest, Body::Bytes(layer.clone().into())).await.unwrap();
@@ -52,8 +53,12 @@ async fn push_mount_and_pull_work_with_a_real_registry() {
         let real = Real::start_with(access).unwrap();
         let who = if access.password { credentials() } else { Credentials::Anonymous };
         let ca_pem = access.tls.then(|| std::fs::read(real.ca_certificate()).unwrap());
-        let client = Client::new(ClientOptions { ca_pem, ..ClientOptions::default() }).unwrap();
+        // The layer of 3 MiB comes in twelve parts.
+        let parts = PartSettings { from: 1 << 20, size: 256 << 10, ..PartSettings::default() };
+        let client = Client::new(ClientOptions { ca_pem, parts, ..ClientOptions::default() }).unwrap();
         round_trip(&Registry::new(client, &real.host(), Transport::Automatic, who)).await;
+        let is_part = |r: &&testkit::registry::Request| r.path.contains("/blobs/") && r.status == 206;
+        assert_eq!(real.requests().unwrap().iter().filter(is_part).count(), 12);
         if access.password {
             let nobody =
                 Registry::new(setup::client(), &real.host(), Transport::Automatic, Credentials::Anonymous);

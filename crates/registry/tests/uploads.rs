@@ -13,9 +13,16 @@ use testkit::fault_registry::{Access, Answer, Behaviour, Break, Fault, FaultRegi
 const MIB: usize = 1 << 20;
 const UPLOADS: &str = "/blobs/uploads/";
 
-/// Bytes that differ at every place that matters.
+/// Bytes of which no two stretches are alike.
 fn bytes(size: usize) -> Vec<u8> {
-    (0..size).map(|n| (n / 251 + n) as u8).collect()
+    let block: Vec<u8> = (0..1 << 12).map(|n| (n / 251 + n) as u8).collect();
+    let mut all = Vec::with_capacity(size + block.len() + 8);
+    while all.len() < size {
+        all.extend_from_slice(&all.len().to_le_bytes());
+        all.extend_from_slice(&block);
+    }
+    all.truncate(size);
+    all
 }
 
 fn stream(all: &[u8]) -> Body {
