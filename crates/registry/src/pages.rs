@@ -16,6 +16,8 @@ pub(crate) struct Pages<'a> {
     pub(crate) doing: String,
     /// What is listed, for the message where it does not exist.
     pub(crate) item: String,
+    /// Where all of the list must be.
+    origin: Url,
     next: Option<Url>,
     seen: usize,
 }
@@ -28,7 +30,7 @@ impl<'a> Pages<'a> {
         first: Url,
         (doing, item): (String, String),
     ) -> Self {
-        Pages { registry, scope, doing, item, next: Some(first), seen: 0 }
+        Pages { registry, scope, doing, item, origin: first.clone(), next: Some(first), seen: 0 }
     }
 
     /// The body of the next page, or `None` after the last one.
@@ -51,11 +53,11 @@ impl<'a> Pages<'a> {
         self.registry.protocol(&self.doing, why)
     }
 
-    /// `Link: <URL>; rel="next"`, at the same origin only.
+    /// `Link: <URL>; rel="next"`, at the registry's own origin only, wherever this page came from.
     fn link(&self, response: &Response) -> Result<Option<Url>, Error> {
         let name = HeaderName::from_static("link");
         let Some(target) = response.headers(&name).find_map(next_target) else { return Ok(None) };
-        let joined = response.url().join(target).ok().filter(|url| same_origin(url, response.url()));
+        let joined = response.url().join(target).ok().filter(|url| same_origin(url, &self.origin));
         joined.map(Some).ok_or_else(|| self.wrong("its next page is at another origin"))
     }
 }

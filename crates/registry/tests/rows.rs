@@ -218,11 +218,14 @@ async fn n4_credentials_stay_at_their_origin() {
         let link = format!("<{}>; rel=\"next\"", to("/v2/a/tags/list?last=v0"));
         near.fault("GET", "/tags/", [Fault::Header("Link", link)]);
         assert_eq!(registry.tags("a").await.is_ok(), !foreign, "lists go on at their own origin only");
+        near.fault("GET", "/tags/", [Fault::redirect(307, to("/v2/a/tags/list"))]);
+        far.fault("GET", "/tags/", [Fault::Header("Link", "</v2/a/tags/list>; rel=\"next\"".into())]);
+        assert_eq!(registry.tags("a").await.is_ok(), !foreign, "nor where a page was redirected to");
         far.fault("PUT", "/take", [Fault::status(201)]);
         near.fault("PUT", "/take", [Fault::status(201)]);
         near.fault("POST", UPLOADS, [Fault::Header("Location", to("/take"))]);
         registry.upload_blob("a", &Digest::of(b"x"), Body::Bytes(b"x"[..].into())).await.unwrap();
-        assert_eq!(far.requests().len(), if foreign { 3 } else { 0 });
+        assert_eq!(far.requests().len(), if foreign { 4 } else { 0 });
         assert!(near.saw_authorization() && !far.saw_authorization());
         // Whoever asks for them elsewhere gets none.
         let challenge = || Answer::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
