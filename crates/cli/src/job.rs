@@ -1,16 +1,18 @@
 //! One image to patch or to plan for: everything that can be checked is checked first, then the line is run.
 
 use crate::{
-    args::{EngineChoice, PackageArgs, RunArgs, SubjectArgs, TargetArgs},
+    args::{ContextArgs, EngineChoice, PackageArgs, RunArgs, SubjectArgs, TargetArgs},
     error::Failure,
     exit::Kind,
     findings::{self, Reports, Scanner},
-    host, lifecycle_api, output, places, policy, registry_access, repositories,
+    host,
+    image_format::ImageFormat,
+    lifecycle_api, output, places, policy, registry_access, repositories,
     settings::{Certificates, Settings, absolute},
     source_policy::SourcePolicy,
-    image_format::ImageFormat,
     stop::Stop,
     stored_source::StoredFirst,
+    streams,
     target::{Delivery, delivery},
     tooling::ToolingImages,
     ui::{Progress, Style, paint::Paint},
@@ -18,7 +20,7 @@ use crate::{
     work_folder::WorkFolder,
 };
 use embedded::{Embedded, EngineOptions, host::Mode};
-use endpoint::Address;
+use endpoint::{Address, Connections};
 use fetch::client::Url;
 use fetch::egress::{CacheOptions, EgressOptions, HostRule, UpstreamProxies};
 use patch::{Answer, Answers, Event, NamedReport, Patcher, Request, ResultDocument, Selection, Target};
@@ -48,6 +50,8 @@ pub struct Wanted<'a> {
     pub run: &'a RunArgs,
     /// Where to; `None` stops after the plan.
     pub target: Option<&'a TargetArgs>,
+    /// A build context instead.
+    pub context: Option<&'a ContextArgs>,
     /// Whether it is about the image in its registry, whatever daemons of this machine have.
     pub in_registry: bool,
     /// Where the VEX document goes.
@@ -69,6 +73,8 @@ pub struct Job<'a> {
     report: Option<(&'a Path, Scanner)>,
     delivery: Option<(Delivery, bool)>,
     format: ImageFormat,
+    context: Option<(&'a ContextArgs, String)>,
+    stream_name: Option<oci::Reference>,
     certificates: Certificates,
     hosts: Vec<HostRule>,
     eol_api: Option<Url>,
@@ -85,6 +91,11 @@ impl<'a> Job<'a> {
         let address = registry_access::whole(address, name, settings, run)?;
         let deliver = |target: &TargetArgs| delivery(&address, target).map(|d| (d, target.overwrite));
         let delivery = wanted.target.map(deliver).transpose()?;
+        let target = delivery.as_ref().map(|(delivery, _)| delivery).zip(wanted.target);
+        let stream_name = streams::check(&address, target)?;
+        let context =
+            |args| streams::check_context(args).and_then(|()| Ok((args, streams::from(&address, name)?)));
+        let context = wanted.context.map(context).transpose()?;
         let tooling = wanted.packages.tooling_image.as_deref();
         tooling
             .map_or(Ok(()), |image| image.parse::<Address>().map(drop))
@@ -113,12 +124,22 @@ impl<'a> Job<'a> {
             in_registry: wanted.in_registry,
             delivery,
             format: ImageFormat::check(&wanted.target.map(|t| t.format.clone()).unwrap_or_default())?,
+            context,
+            stream_name,
         })
     }
 
     /// Whether it stops after the plan.
     pub fn is_plan(&self) -> bool {
-        self.delivery.is_none()
+        self.delivery.is_none() && self.context.is_none()
+    }
+
+    /// Whether an archive or a build context goes to standard output.
+    pub fn is_to_stdout(&self) -> bool {
+        let places = self.delivery.iter().flat_map(|(delivery, _)| &delivery.others);
+        let context = |(args, _): &(&ContextArgs, String)| args.output_context.is_none();
+        places.into_iter().any(|place| *place == Address::Stream)
+            || self.context.as_ref().is_some_and(context)
     }
 
     /// How progress is shown.
@@ -179,7 +200,7 @@ impl<'a> Job<'a> {
         let folder = self.folder(&store)?;
         let client = wiring::client(self.settings, &self.certificates)?;
         let connections = wiring::connections(client.clone(), self.settings, self.run, events.clone())?;
-        let connections = Arc::new(connections.with_daemons(wiring::daemons(self.settings, folder.path())));
+        let connections = Arc::new(self.local(connections, folder.path()));
         let end_of_life = patch::EndOfLife {
             api: self.eol_api.clone().map(|base| lifecycle_api::api(base, client.clone())),
             refuse: self.packages.lifecycle.exit_on_eol,
@@ -190,14 +211,7 @@ impl<'a> Job<'a> {
             Failure::endpoint(&e, Kind::Source).about(format!("cannot read image {}", self.name))
         })?;
         let source = Arc::new(StoredFirst { store: store.clone(), source });
-        let target = match &self.delivery {
-            Some((delivery, overwrite)) => {
-                let places = places::destinations(&connections, &address, delivery).await?;
-                let destination = wiring::destination(&connections, &places, *overwrite).await?;
-                Some(Target { name: destination.name(), tag: Some(delivery.tag().to_owned()), destination })
-            }
-            None => None,
-        };
+        let target = self.target(&connections, &address).await?;
         let engine = Arc::new(Embedded::new(self.engine_options(store.clone(), mode)));
         let request = Request {
             name: self.name.to_owned(),
@@ -226,6 +240,25 @@ impl<'a> Job<'a> {
         let selection =
             Selection { platforms: self.platforms.to_vec(), reports, host: None, jobs: self.jobs() };
         Ok(patcher.patch_platforms(request, selection).await?)
+    }
+
+    /// With the daemons, archives and streams of this machine.
+    fn local(&self, connections: Connections, temp_dir: &Path) -> Connections {
+        connections
+            .with_daemons(wiring::daemons(self.settings, temp_dir))
+            .with_archives(streams::archives(temp_dir, self.stream_name.clone()))
+    }
+
+    /// Where the patched image goes; `None` stops after the plan.
+    async fn target(&self, connections: &Connections, source: &Address) -> Result<Option<Target>, Failure> {
+        if let Some((context, from)) = &self.context {
+            return streams::context(from.clone(), context).map(Some);
+        }
+        let Some((delivery, overwrite)) = &self.delivery else { return Ok(None) };
+        let places = places::destinations(connections, source, delivery).await?;
+        let destination = wiring::destination(connections, &places, *overwrite).await?;
+        let tag = Some(delivery.tag().to_owned());
+        Ok(Some(Target { name: destination.name(), tag, destination }))
     }
 
     /// How many platforms are worked on at a time.

@@ -21,6 +21,7 @@ mod several;
 mod source_policy;
 mod stop;
 mod stored_source;
+mod streams;
 mod target;
 mod tooling;
 mod ui;

@@ -166,6 +166,12 @@ fn other(text: &str, source: &Address, args: &TargetArgs) -> Result<Address, Fai
     if same && !args.overwrite { Err(overwrites(&address.to_string())) } else { Ok(address) }
 }
 
+/// What an archive on standard output calls the image; nothing where neither the source nor `--tag` has a whole name.
+pub fn stream_name(source: &Address, args: &TargetArgs) -> Result<Option<Reference>, Failure> {
+    let is_named = source.reference().is_some() || args.tag.as_deref().is_some_and(is_full);
+    is_named.then(|| reference(source, args)).transpose()
+}
+
 fn local(name: LocalName, source: &Address, args: &TargetArgs) -> Result<LocalName, Failure> {
     match name {
         LocalName::Reference(reference) => Ok(LocalName::Reference(named(reference, source, args)?)),

@@ -6,6 +6,7 @@ mod docs;
 mod doctor;
 mod duration;
 mod format;
+mod generate;
 mod lifecycle;
 mod packages;
 mod patch;
@@ -20,6 +21,7 @@ pub use docs::GenerateDocsArgs;
 pub use doctor::DoctorArgs;
 pub use duration::go_text;
 pub use format::{Compression, FormatArgs, ReferrersChoice};
+pub use generate::{ContextArgs, GenerateArgs};
 pub use packages::PackageArgs;
 pub use patch::{Loader, PatchArgs, TargetArgs};
 pub use plan::PlanArgs;
@@ -84,6 +86,7 @@ pub struct GlobalArgs {
 pub enum Command {
     Patch(Box<PatchArgs>),
     Plan(Box<PlanArgs>),
+    Generate(Box<GenerateArgs>),
     Doctor(DoctorArgs),
     Cache(CacheArgs),
     Completion(CompletionArgs),

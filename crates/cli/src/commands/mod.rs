@@ -3,6 +3,7 @@
 mod cache;
 mod completion;
 mod doctor;
+mod generate;
 mod generate_docs;
 mod patch;
 
@@ -38,6 +39,7 @@ fn wants_objects(cli: &Cli) -> bool {
     let progress = match &cli.command {
         Some(Command::Patch(args)) => &args.run.progress,
         Some(Command::Plan(args)) => &args.run.progress,
+        Some(Command::Generate(args)) => &args.run.progress,
         _ => return false,
     };
     progress == "rawjson"
@@ -48,6 +50,7 @@ fn dispatch(command: &Command, cli: &Cli, environment: &Environment) -> Result<e
     match command {
         Command::Patch(args) => patch::patch(args, &settings()?),
         Command::Plan(args) => patch::plan(args, &settings()?),
+        Command::Generate(args) => generate::run(args, &settings()?),
         Command::Doctor(args) => doctor::run(args, &settings()?),
         Command::Cache(args) => cache::run(&args.command, &settings()?).map(|()| exit::OK),
         Command::Completion(args) => completion::run(args).map(|()| exit::OK),

@@ -27,6 +27,7 @@ pub fn patch(args: &PatchArgs, settings: &Settings) -> Result<exit::Code, Failur
         packages: &args.packages,
         run: &args.run,
         target: (!args.target.dry_run).then_some(&args.target),
+        context: None,
         in_registry: args.target.push,
         vex: args.vex.output.as_deref(),
     };
@@ -40,14 +41,25 @@ pub fn plan(args: &PlanArgs, settings: &Settings) -> Result<exit::Code, Failure>
         packages: &args.packages,
         run: &args.run,
         target: None,
+        context: None,
         in_registry: false,
         vex: None,
     };
     carry_out(&wanted, &args.output, settings)
 }
 
-fn carry_out(wanted: &Wanted<'_>, output: &OutputArgs, settings: &Settings) -> Result<exit::Code, Failure> {
+/// Does what was asked for, and tells of it.
+pub(super) fn carry_out(
+    wanted: &Wanted<'_>,
+    output: &OutputArgs,
+    settings: &Settings,
+) -> Result<exit::Code, Failure> {
     let job = Job::check(wanted, settings)?;
+    let to_stdout = output.result.as_deref() == Some(Path::new(output::STDOUT));
+    if to_stdout && job.is_to_stdout() {
+        return Err(Failure::usage("a tar and --result cannot both go to standard output")
+            .hint("write one of them to a file"));
+    }
     // From here on the program may be running anew as root of a user namespace: nothing was done before.
     let done = host::become_root().and_then(|mode| job.run(mode));
     let style = job.style();

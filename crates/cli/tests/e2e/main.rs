@@ -4,6 +4,7 @@
 
 mod apk;
 mod apk_distroless;
+mod archives;
 mod azure_distroless;
 mod chiseled;
 mod contents;
@@ -13,6 +14,7 @@ mod docker;
 mod end_of_life;
 mod endpoints;
 mod faithful;
+mod generate;
 mod hermetic;
 mod hostile_images;
 mod interrupted;
