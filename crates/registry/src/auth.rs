@@ -121,7 +121,7 @@ impl Auth {
                 Ok(used.is_none())
             }
             Some(Challenge::Bearer { realm, service, scope: asked }) => {
-                let service = TokenService::new(base, &self.host, &realm, service).await?;
+                let service = TokenService::new((base, response.peer()), &self.host, &realm, service).await?;
                 state.forget(scope, used);
                 state.ask(service, scope, asked);
                 Ok(true)

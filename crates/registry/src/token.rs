@@ -7,7 +7,10 @@ use fetch::client::{
     is_loopback_host, printable, shown,
 };
 use serde::Deserialize;
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// Largest answer of a token service.
 const TOKEN_BODY_BYTES_MAX: u64 = 1 << 20;
@@ -59,9 +62,10 @@ impl Answer {
 
 impl TokenService {
     /// Takes the service that a registry names, if it may be trusted with credentials: https, or http where the registry
-    /// itself is reached by http and the service is on its host or, for a registry on this machine, on this machine.
+    /// itself is reached by http and the service is on its host or, for a registry on this machine, on this machine. `peer`
+    /// is the address that the registry answered from.
     pub(crate) async fn new(
-        registry: &Url,
+        (registry, peer): (&Url, Option<IpAddr>),
         host: &str,
         realm: &str,
         service: Option<String>,
@@ -82,7 +86,7 @@ impl TokenService {
             "http" if registry.scheme() == "http" && near => {}
             _ => return Err(refuse("is not reached by https")),
         }
-        let named = near || is_in_private_network(registry).await;
+        let named = near || is_in_private_network(registry, peer).await;
         let reach = if named { Reach::Named } else { Reach::Public };
         Ok(TokenService { realm: url, reach, service })
     }
@@ -159,7 +163,7 @@ mod tests {
 
     async fn service(registry: &str, realm: &str) -> Result<TokenService, Error> {
         let registry = Url::parse(registry).unwrap();
-        TokenService::new(&registry, "r.example", realm, Some("svc".into())).await
+        TokenService::new((&registry, None), "r.example", realm, Some("svc".into())).await
     }
 
     #[tokio::test]

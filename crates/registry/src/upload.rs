@@ -133,7 +133,7 @@ impl Registry {
     pub(crate) async fn reach(&self, response: &Response, url: &Url) -> Result<Reach, Error> {
         match same_origin(url, self.base().await?) {
             true => Ok(Reach::Named),
-            false => Ok(Reach::Named.beyond(response.url(), url).await),
+            false => Ok(Reach::Named.beyond(response.url(), response.peer(), url).await),
         }
     }
 

@@ -79,8 +79,12 @@ pub fn is_loopback_host(host: &str) -> bool {
         || bare.parse::<IpAddr>().is_ok_and(|ip| canonical(ip).is_loopback())
 }
 
-/// Whether the host of an URL is at a private address, so that what it names may be too.
-pub async fn is_in_private_network(url: &Url) -> bool {
+/// Whether who answered is at a private address, so that what it names may be too: by its name, and by the address it
+/// answered from where that is known. A name that also leads to a private address, but answered from a public one, is not.
+pub async fn is_in_private_network(url: &Url, peer: Option<IpAddr>) -> bool {
+    if peer.is_some_and(|peer| !is_private(peer)) {
+        return false;
+    }
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = url.port_or_known_default().unwrap_or(443);
@@ -91,9 +95,10 @@ pub async fn is_in_private_network(url: &Url) -> bool {
 }
 
 impl Reach {
-    /// How far a request may reach that `from` sends on to `to`: a host of the Internet sends nobody into private networks.
-    pub async fn beyond(self, from: &Url, to: &Url) -> Reach {
-        match same_origin(from, to) || is_in_private_network(from).await {
+    /// How far a request may reach that `from`, which answered from the address `peer`, sends on to `to`: a host of the
+    /// Internet sends nobody into private networks.
+    pub async fn beyond(self, from: &Url, peer: Option<IpAddr>, to: &Url) -> Reach {
+        match same_origin(from, to) || is_in_private_network(from, peer).await {
             true => self,
             false => Reach::Public,
         }
@@ -212,8 +217,15 @@ mod tests {
             ("http://127.0.0.1:5000/", "http://localhost:5001/x", Reach::Named),
         ] {
             let url = |text| Url::parse(text).unwrap();
-            assert_eq!(Reach::Named.beyond(&url(from), &url(to)).await, reach, "{from} {to}");
-            assert_eq!(Reach::Public.beyond(&url(from), &url(to)).await, Reach::Public, "{from} {to}");
+            let (from, to) = (url(from), url(to));
+            assert_eq!(Reach::Named.beyond(&from, None, &to).await, reach, "{from} {to}");
+            assert_eq!(Reach::Public.beyond(&from, None, &to).await, Reach::Public, "{from} {to}");
+            // Where the name leads to both, the address that answered decides.
+            let public = Some(IpAddr::from([192, 0, 2, 1]));
+            let kept = if same_origin(&from, &to) { Reach::Named } else { Reach::Public };
+            assert_eq!(Reach::Named.beyond(&from, public, &to).await, kept, "{from} {to}");
+            let private = Some(IpAddr::from([10, 0, 0, 1]));
+            assert_eq!(Reach::Named.beyond(&from, private, &to).await, reach, "{from} {to}");
         }
     }
 

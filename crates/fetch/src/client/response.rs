@@ -11,7 +11,7 @@ use reqwest::{
     StatusCode, Url,
     header::{self, HeaderName},
 };
-use std::{io, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 use tokio::{io::AsyncRead, time::Instant};
 use tokio_util::io::StreamReader;
 
@@ -49,6 +49,11 @@ impl Response {
     /// Who answered, after all redirects.
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The address that it came from; a proxy's, where there is one between. `None` where it is not known.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.inner.remote_addr().map(|address| address.ip())
     }
 
     /// A header, where it is there once or more and is text; the first one.

@@ -112,7 +112,7 @@ impl Client {
                 return Ok(response);
             }
             let mut next = redirect::next(&request, response.status(), response.header(&header::LOCATION))?;
-            next.reach = request.reach.beyond(&request.url, &next.url).await;
+            next.reach = request.reach.beyond(&request.url, response.peer(), &next.url).await;
             request = next;
         }
         let why = "more than 10 redirects in a row";
