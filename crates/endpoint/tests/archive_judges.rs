@@ -192,6 +192,36 @@ async fn crane_validates_what_we_write() {
 }
 
 #[tokio::test]
+async fn syft_finds_the_packages_in_what_we_write() {
+    if let Err(reason) = testkit::tools::need(&["syft"]) {
+        skip!("{reason}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let layout = Layout::create(&at("layout")).unwrap();
+    let status = "Package: judged\nStatus: install ok installed\nArchitecture: all\nMaintainer: a\nVersion: 1.2-3\nDescription: x\n";
+    let tar = tar::write(&[
+        Entry::file("etc/os-release", "ID=debian\nVERSION_ID=12\n"),
+        Entry::file("var/lib/dpkg/status", status),
+    ]);
+    layout.add("deb", &image::Image::new(vec![Layer::Tar(tar)])).unwrap();
+    let source = in_layout(&layout, "deb");
+    let content = patched(&source.image(&Platform::host()).await.unwrap().image, folder.path());
+    let name = Some(NAME.parse().unwrap());
+    write(&source, &ArchiveDestination::docker(at("d.tar"), name, false, at("")), &content).await;
+    write(&source, &ArchiveDestination::oci(at("o.tar"), Some("v1".into()), false, at("")), &content).await;
+    for from in ["docker-archive:d.tar", "oci-archive:o.tar"] {
+        let (kind, file) = from.split_once(':').unwrap();
+        let scan = argv("syft", ["scan", "--quiet", "--output", "json"]);
+        let scan = scan.arg(format!("{kind}:{}", at(file).display()));
+        let listing = scan.env("SYFT_CHECK_FOR_APP_UPDATE", "false").stdout().unwrap();
+        let listing: serde_json::Value = serde_json::from_slice(&listing).unwrap();
+        assert_eq!(listing["artifacts"][0]["name"], "judged", "{from}");
+        assert_eq!(listing["artifacts"][0]["version"], "1.2-3", "{from}");
+    }
+}
+
+#[tokio::test]
 async fn archives_of_skopeo_are_read() {
     if let Err(reason) = probe::programs(&["skopeo", "gzip", "zstd"]) {
         skip!("{reason}");
