@@ -7,7 +7,10 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Image and report")]
 pub struct SubjectArgs {
-    /// Image to patch: a registry reference, or an OCI layout as oci:DIR[:TAG]
+    /// Image to patch: a reference, as docker takes it, or an address
+    ///
+    /// docker://REFERENCE for its registry only, docker-daemon:NAME, podman:NAME, containerd:NAME, oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG], docker-archive:FILE[:REFERENCE], - for a tar on standard input.
     #[arg(short, long, value_name = "IMAGE")]
     pub image: Option<String>,
 
