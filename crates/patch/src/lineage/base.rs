@@ -256,7 +256,7 @@ mod tests {
                 word => {
                     ids.push(Digest::of(word.as_bytes()).to_string());
                     blobs.push(Descriptor::of(media_type::OCI_LAYER_GZIP, format!("z{word}").as_bytes()));
-                    history.push(json!({"created_by": "mount / from exec sh -c apt", "comment": comment}));
+                    history.push(json!({"created_by": "mount / from exec apt", "comment": comment}));
                 }
             }
         }
