@@ -20,12 +20,24 @@ pub(super) fn http(error: &Error) -> Option<String> {
         Error::Tls { .. } => certificate(&error_text(error)),
         Error::OutOfReach { .. } => "private addresses are only reached where you name them yourself",
         Error::Settings { .. } => "check --ca-cert, --cert-dir and the proxy variables",
-        Error::Status { .. } | Error::Transfer { .. } | Error::TooLarge { .. } | Error::Length { .. } => {
+        Error::Status { status, .. } => return of_status(*status),
+        Error::Transfer { .. } | Error::TooLarge { .. } | Error::Length { .. } => {
             return None;
         }
         Error::Short { .. } | Error::Range { .. } | Error::Redirect { .. } | Error::Upload { .. } => {
             return None;
         }
+    };
+    Some(text.to_owned())
+}
+
+/// What to do about an answer that was not the one that is needed.
+fn of_status(status: u16) -> Option<String> {
+    let text = match status {
+        413 => "the registry, or a proxy before it, takes no bodies of this size",
+        429 => "the registry wants fewer requests: log in, or wait and run again",
+        408 | 500..=599 => "the registry had trouble and was asked several times; run again later",
+        _ => return None,
     };
     Some(text.to_owned())
 }
@@ -48,6 +60,12 @@ fn certificate(said: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statuses_that_somebody_can_do_something_about_have_hints() {
+        let has = |status| of_status(status).is_some();
+        assert_eq!([400, 404, 408, 413, 429, 503].map(has), [false, false, true, true, true, true]);
+    }
 
     #[test]
     fn what_would_not_help_is_not_hinted_at() {
