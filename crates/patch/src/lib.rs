@@ -15,6 +15,7 @@ mod event;
 mod foreign;
 mod format;
 mod index;
+pub mod inspect;
 mod join;
 mod line;
 pub mod lineage;

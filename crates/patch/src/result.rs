@@ -213,7 +213,7 @@ pub struct FixRecord {
 }
 
 /// One change of the package database.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageRecord {
     /// Package.

@@ -7,6 +7,7 @@ mod doctor;
 mod duration;
 mod format;
 mod generate;
+mod inspect;
 mod lifecycle;
 mod packages;
 mod patch;
@@ -22,6 +23,7 @@ pub use doctor::DoctorArgs;
 pub use duration::go_text;
 pub use format::{Compression, FormatArgs, ReferrersChoice};
 pub use generate::{ContextArgs, GenerateArgs};
+pub use inspect::InspectArgs;
 pub use packages::PackageArgs;
 pub use patch::{Loader, PatchArgs, TargetArgs};
 pub use plan::PlanArgs;
@@ -87,6 +89,7 @@ pub enum Command {
     Patch(Box<PatchArgs>),
     Plan(Box<PlanArgs>),
     Generate(Box<GenerateArgs>),
+    Inspect(Box<InspectArgs>),
     Doctor(DoctorArgs),
     Cache(CacheArgs),
     Completion(CompletionArgs),

@@ -5,6 +5,7 @@ mod completion;
 mod doctor;
 mod generate;
 mod generate_docs;
+mod inspect;
 mod patch;
 
 use crate::{
@@ -51,6 +52,7 @@ fn dispatch(command: &Command, cli: &Cli, environment: &Environment) -> Result<e
         Command::Patch(args) => patch::patch(args, &settings()?),
         Command::Plan(args) => patch::plan(args, &settings()?),
         Command::Generate(args) => generate::run(args, &settings()?),
+        Command::Inspect(args) => inspect::run(args, &settings()?).map(|()| exit::OK),
         Command::Doctor(args) => doctor::run(args, &settings()?),
         Command::Cache(args) => cache::run(&args.command, &settings()?).map(|()| exit::OK),
         Command::Completion(args) => completion::run(args).map(|()| exit::OK),
