@@ -34,8 +34,14 @@ impl Archives {
         Archives { folder: tempfile::tempdir().unwrap(), form: Form::Stream }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.tar"))
+    }
+
+    /// An image of a docker archive by a whole name.
+    pub fn named(&self, name: &str, reference: &str) -> Arc<dyn Source> {
+        let reference = Some(reference.parse().unwrap());
+        Arc::new(ArchiveSource::docker(self.file(name), reference, self.folder.path().to_owned()))
     }
 
     fn reference(name: &str) -> Reference {
