@@ -217,7 +217,8 @@ fn says_the_same(archive: &Opened, image: &DockerImage, manifest: &Manifest) -> 
     Ok(true)
 }
 
-/// An image whose manifest is made from the files: docker's own kind, the config as it is.
+/// An image whose manifest is made from the files: of OCI's kind, as docker's is looked at by few where layouts are read; the config as
+/// it is.
 fn made(archive: &Opened, address: String, image: &DockerImage) -> Result<Contents, Error> {
     let config = config(archive, image)?;
     let item = || format!("config {} in {}", image.config.escape_default(), archive.shown);
@@ -238,9 +239,9 @@ fn made(archive: &Opened, address: String, image: &DockerImage) -> Result<Conten
         stored.insert(layer.digest.clone(), Stored::Range(range));
         layers.push(layer);
     }
-    let config_entry = Descriptor::of(media_type::DOCKER_CONFIG, &config);
+    let config_entry = Descriptor::of(media_type::OCI_CONFIG, &config);
     stored.insert(config_entry.digest.clone(), Stored::Bytes(config.into()));
-    let manifest = json!({"schemaVersion": 2, "mediaType": media_type::DOCKER_MANIFEST,
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
         "config": config_entry, "layers": layers});
     let named = Named::new(address, manifest.to_string().into_bytes(), None)?;
     stored.insert(named.descriptor.digest.clone(), Stored::Bytes(named.bytes.clone().into()));
@@ -278,9 +279,9 @@ fn layer(archive: &Opened, name: &str, diff_id: &Digest) -> Result<(Descriptor, 
         }
     };
     let (kind, digest) = match compression {
-        Compression::None => (media_type::DOCKER_LAYER, diff_id.clone()),
-        Compression::Gzip => (media_type::DOCKER_LAYER_GZIP, hashed(archive, range)?),
-        Compression::Zstd => (media_type::DOCKER_LAYER_ZSTD, hashed(archive, range)?),
+        Compression::None => (media_type::OCI_LAYER, diff_id.clone()),
+        Compression::Gzip => (media_type::OCI_LAYER_GZIP, hashed(archive, range)?),
+        Compression::Zstd => (media_type::OCI_LAYER_ZSTD, hashed(archive, range)?),
     };
     Ok((Descriptor::new(kind, digest, range.size), range))
 }

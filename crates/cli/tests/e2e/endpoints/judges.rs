@@ -71,19 +71,27 @@ impl Pair<'_> {
     }
 }
 
-/// `skopeo` reads it and copies every blob, `umoci` unpacks it with the new files in it.
+/// `skopeo` reads it and copies every blob, `umoci` unpacks the copy with the new files in it. Neither looks at docker's manifests in OCI
+/// layouts, so one of those is shown to them in `skopeo`'s own form.
 pub fn accept(folder: &Path, layout: &Path, tag: &str) {
-    let name = format!("oci:{}:{tag}", layout.display());
+    let opened = Layout::open(layout).unwrap();
+    let is_docker = opened.descriptor(tag).unwrap()["mediaType"] == image::Types::Docker.manifest();
+    let (shown, copy, bundle) = (folder.join("shown"), folder.join("copy"), folder.join("bundle"));
+    std::fs::create_dir_all(&shown).unwrap();
+    let name = match is_docker {
+        true => {
+            opened.export(tag, &shown).unwrap();
+            format!("dir:{}", shown.display())
+        }
+        false => format!("oci:{}:{tag}", layout.display()),
+    };
     argv("skopeo", ["inspect", &name]).stdout().unwrap();
-    std::fs::create_dir_all(folder).unwrap();
-    let copy = folder.join("copy");
     argv("skopeo", ["copy", "--quiet", &name, &format!("oci:{}:{tag}", copy.display())]).stdout().unwrap();
-    let bundle = folder.join("bundle");
-    let image = format!("{}:{tag}", layout.display());
+    let unpacked = if is_docker { &copy } else { layout };
+    let image = format!("{}:{tag}", unpacked.display());
     argv("umoci", ["unpack", "--image", &image, bundle.to_str().unwrap()]).stdout().unwrap();
     assert_eq!(std::fs::read_to_string(bundle.join(format!("rootfs{AGE}"))).unwrap(), PATCHED_AGE);
-    std::fs::remove_dir_all(bundle).unwrap();
-    std::fs::remove_dir_all(copy).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// `crane` finds every layer as its manifest and configuration say. It knows gzip only: the caller says whether all layers are.

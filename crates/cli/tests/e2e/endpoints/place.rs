@@ -83,13 +83,18 @@ impl Kind {
         }
     }
 
-    /// Whether an image that was put there by others than copa still has the manifest and the compressed layers that it had.
-    pub fn keeps_blobs(self) -> bool {
+    /// Whether an image that others than copa have put there has a manifest and layers of its own there, which others can read.
+    pub fn has_manifests(self) -> bool {
         match self {
             Kind::Docker(_, store) => store == Store::Containerd,
             Kind::Podman | Kind::DockerArchive | Kind::Stream => false,
             Kind::Registry | Kind::Layout | Kind::OciArchive | Kind::Containerd => true,
         }
+    }
+
+    /// Whether what copa has put there has the manifest and the layers that it was given.
+    pub fn keeps_manifests(self) -> bool {
+        self.has_manifests() || matches!(self, Kind::DockerArchive | Kind::Stream)
     }
 
     /// Whether copa finds both in one run: it knows one docker.
@@ -200,8 +205,11 @@ impl Place {
         let archive = self.folder.join(format!("taken-{tag}.tar"));
         let reference = self.reference(tag);
         match &self.holder {
-            Holder::Registry(registry) => {
-                registry.pull(&format!("team/app:{tag}"), &out, tag).unwrap();
+            // It changes nothing: skopeo would make OCI's types of docker's.
+            Holder::Registry(_) => {
+                let pull = argv("crane", ["pull", "--insecure", "--format", "oci", &reference]);
+                pull.arg(&out).stdout().unwrap();
+                tag_the_only(&out, tag);
             }
             Holder::Folder if self.kind == Kind::Layout => return file,
             Holder::Folder => unpack(&file, &out, tag),
@@ -277,10 +285,14 @@ fn unpack(archive: &Path, out: &Path, tag: &str) {
         argv("skopeo", ["copy", "--quiet", &from, &to]).stdout().unwrap();
         return;
     }
-    // Whatever name it has, it is the only one.
+    tag_the_only(out, tag);
+}
+
+/// Whatever name the only image of a layout has, it gets this one.
+fn tag_the_only(layout: &Path, tag: &str) {
     let index: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(out.join("index.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
     let entries = index["manifests"].as_array().unwrap();
     assert_eq!(entries.len(), 1, "{index:#}");
-    Layout::open(out).unwrap().tag(tag, &entries[0]).unwrap();
+    Layout::open(layout).unwrap().tag(tag, &entries[0]).unwrap();
 }

@@ -48,7 +48,10 @@ impl Row {
         let subject = Subject::new();
         let source = Place::start(kind, &subject.world.path("source"));
         source.put(&subject, TAG);
-        let before = subject.original();
+        let before = match kind.has_manifests() {
+            true => ImageReader::open(&source.take(TAG), TAG).unwrap(),
+            false => subject.original(),
+        };
         Row { subject, before, source, archives: RefCell::default(), judge: Registry::start().unwrap() }
     }
 
@@ -132,10 +135,7 @@ impl Row {
         let layout = place.take(tag);
         let after = ImageReader::open(&layout, tag).unwrap();
         let pair = Pair { before: &self.before, after: &after };
-        // What copa writes as an archive has the layers that it was given.
-        let keeps = self.source.kind.keeps_blobs()
-            && (place.kind.keeps_blobs() || matches!(place.kind, Kind::DockerArchive | Kind::Stream));
-        pair.layers_stay(keeps);
+        pair.layers_stay(self.source.kind.has_manifests() && place.kind.keeps_manifests());
         pair.config_stays(&layout);
         pair.is_patched();
         judges::accept(&self.subject.world.path("judged"), &layout, tag);
