@@ -11,6 +11,7 @@ mod contents;
 mod damaged_cache;
 mod distroless;
 mod docker;
+mod emulated;
 mod end_of_life;
 mod endpoints;
 mod faithful;
