@@ -218,6 +218,49 @@ async fn dockers_own_store_has_a_name_for_each_platform() {
     assert_eq!(setting.diff_ids("a.example/both:1-s390x"), ids.collect::<Vec<_>>());
 }
 
+/// What docker pulls of an index is the part for this machine: the others are named and not there.
+async fn of_a_pulled_index_what_is_there_counts(version: DockerVersion) {
+    let needs = probe::programs(&["docker-registry", "skopeo"]);
+    if let Err(reason) = probe::first_reason([Dockerd::probe(), tiny_image::needs(), needs]) {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(version, Store::Containerd);
+    let layout = setting.layout();
+    two_platforms(&layout);
+    let registry = testkit::registry::Registry::start().unwrap();
+    let name = format!("{}/both:1", registry.host());
+    testkit::command::argv(
+        "skopeo",
+        ["copy", "--quiet", "--all", "--dest-tls-verify=false", &layout.name("both")],
+    )
+    .arg(format!("docker://{name}"))
+    .stdout()
+    .unwrap();
+    // With its layers there under another digest docker would pull no more than the manifest.
+    setting.daemon.docker(&["rmi", IMAGE]).stdout().unwrap();
+    setting.daemon.docker(&["pull", "--quiet", &name]).stdout().unwrap();
+    let source = setting.source(&name);
+    let named = source.named().await.unwrap();
+    let found = source.image(&Platform::host()).await.unwrap();
+    let (image, layer) = patched(&found.image, "patched");
+    let receipt = write(&source, &setting.destination("x:1", false).await, &image, &layer).await.unwrap();
+    assert_eq!(receipt.load, Some(Load::Thin), "{receipt:?}");
+    assert_eq!(setting.run("x:1", &["/bin/cat", "/new"]), "patched");
+    for entry in named.entries().unwrap_or_default() {
+        source.manifest(entry).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pulled_index_docker_28_gives_what_it_has() {
+    of_a_pulled_index_what_is_there_counts(DockerVersion::V28).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pulled_index_docker_26_gives_what_it_has() {
+    of_a_pulled_index_what_is_there_counts(DockerVersion::V26).await;
+}
+
 /// The daemon has the layers, but under other digests: containerd's store says nothing of what is then missing.
 async fn layers_under_other_digests(version: DockerVersion, store: Store, load: Load) {
     if let Some(reason) = skipped() {
@@ -338,9 +381,7 @@ async fn patched_where_it_is(version: DockerVersion, store: Store) {
     let (image, layer) = patched(&found.image, "patched");
     let destination = setting.destination("local.example/team/tiny:1-patched", false).await;
     assert!(!destination.wants_base_blobs(&found.image.layers));
-    let began = std::time::Instant::now();
     let receipt = write(&source, &destination, &image, &layer).await.unwrap();
-    eprintln!("{version:?} {store:?}: loaded in {:?}", began.elapsed());
     assert_eq!((receipt.load, &receipt.notes), (Some(Load::Thin), &Vec::new()));
     assert_eq!((receipt.existing, receipt.base_bytes_copied), (found.image.layers.len(), 0));
     assert_eq!(destination.current().await.unwrap(), Some(receipt.digest));

@@ -64,6 +64,13 @@ impl ArchiveSource {
         ArchiveSource::new(Wanted::Any, input, Address::Stream.to_string(), work_dir)
     }
 
+    /// A tar that somebody saves for us: of a layout, or of whatever kind it is. It is put aside in `work_dir` before it is read.
+    /// `address` is what it is of, for messages.
+    pub(crate) fn saved(input: InputStream, address: String, is_layout: bool, work_dir: PathBuf) -> Self {
+        let wanted = if is_layout { Wanted::Oci(None) } else { Wanted::Any };
+        ArchiveSource::new(wanted, Input::Stream(Mutex::new(Some(input))), address, work_dir)
+    }
+
     fn new(wanted: Wanted, input: Input, address: String, work_dir: PathBuf) -> Self {
         ArchiveSource { wanted, input, work_dir, address, opened: OnceCell::new() }
     }
@@ -76,7 +83,8 @@ impl ArchiveSource {
         let (file, shown) = match &self.input {
             Input::File(path) => (open_file(path, &self.work_dir).await?, path.display().to_string()),
             Input::Stream(stream) => {
-                let shown = "standard input".to_owned();
+                let own = self.address == Address::Stream.to_string();
+                let shown = if own { "standard input".to_owned() } else { self.address.clone() };
                 // A stream that failed once has nothing more to give.
                 let stream = stream.lock().await.take().ok_or_else(|| used_up(&shown))?;
                 (put_aside(stream, &self.work_dir, &shown).await?, shown)

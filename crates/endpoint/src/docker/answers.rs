@@ -1,8 +1,8 @@
 //! What a docker daemon answers, as far as it is looked at.
 
-use super::api::{ImageStore, Inspected};
+use super::api::{ImageStore, Inspected, KnownManifest};
 use oci::{
-    DiffId, Digest,
+    Descriptor, DiffId, Digest,
     limits::{INDEX_ENTRIES_MAX, LAYERS_MAX},
 };
 use serde::Deserialize;
@@ -52,10 +52,12 @@ struct RootFs {
 
 #[derive(Debug, Deserialize)]
 struct Manifest {
-    #[serde(rename = "ID")]
-    id: Digest,
+    #[serde(rename = "Descriptor")]
+    descriptor: Descriptor,
     #[serde(rename = "Available")]
     available: bool,
+    #[serde(rename = "Kind", default)]
+    kind: String,
 }
 
 impl Image {
@@ -68,8 +70,12 @@ impl Image {
         if self.manifests.as_ref().is_some_and(|m| m.len() > INDEX_ENTRIES_MAX) {
             return Err(format!("it has more than {INDEX_ENTRIES_MAX} manifests"));
         }
-        let pair = |m: Manifest| (m.id, m.available);
-        let manifests = self.manifests.map(|all| all.into_iter().map(pair).collect());
+        let known = |m: Manifest| KnownManifest {
+            is_image: m.kind == "image",
+            descriptor: m.descriptor,
+            available: m.available,
+        };
+        let manifests = self.manifests.map(|all| all.into_iter().map(known).collect());
         Ok(Inspected { id: self.id, diff_ids, manifests })
     }
 }
@@ -124,11 +130,13 @@ mod tests {
         let id = Digest::of(b"x");
         let read = |layers: usize| {
             let layers = vec![id.to_string(); layers];
-            let text = serde_json::json!({"Id": id, "RootFS": {"Layers": layers}, "Manifests": [{"ID": id, "Available": false}]});
+            let text = serde_json::json!({"Id": id, "RootFS": {"Layers": layers}, "Manifests": [{"Descriptor": {"mediaType": "a", "digest": id, "size": 1}, "Available": false, "Kind": "image"}]});
             serde_json::from_value::<Image>(text).unwrap().inspected()
         };
         let found = read(2).unwrap();
-        assert_eq!((found.diff_ids.len(), found.manifests), (2, Some(vec![(id.clone(), false)])));
+        let manifest = &found.manifests.unwrap()[0];
+        assert_eq!((found.diff_ids.len(), &manifest.descriptor.digest), (2, &id));
+        assert!(manifest.is_image && !manifest.available);
         assert!(read(LAYERS_MAX + 1).is_err());
         assert!(serde_json::from_str::<Image>(r#"{"Id": "../x"}"#).is_err());
     }

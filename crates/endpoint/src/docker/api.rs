@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
-use oci::{DiffId, Digest, Reference};
+use oci::{Descriptor, DiffId, Digest, Platform, Reference};
 use serde::de::DeserializeOwned;
 use std::{
     fmt, io,
@@ -64,8 +64,19 @@ pub(crate) struct Inspected {
     pub(crate) id: Digest,
     /// Empty where the daemon does not know them.
     pub(crate) diff_ids: Vec<DiffId>,
-    /// Of manifests below it: the digest, and whether everything of it is there. Only of newer daemons, where asked for.
-    pub(crate) manifests: Option<Vec<(Digest, bool)>>,
+    /// The manifests below it. Only of newer daemons, where asked for.
+    pub(crate) manifests: Option<Vec<KnownManifest>>,
+}
+
+/// A manifest that a daemon knows of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownManifest {
+    /// As the index has it.
+    pub(crate) descriptor: Descriptor,
+    /// Whether everything of it is there.
+    pub(crate) available: bool,
+    /// Whether it is an image that can run.
+    pub(crate) is_image: bool,
 }
 
 impl Client {
@@ -148,9 +159,15 @@ impl Client {
         }
     }
 
-    /// Has it push a name to the registry in it.
-    pub(crate) async fn push(&self, repository: &str, tag: &str) -> Result<(), Error> {
-        let path = self.path(&format!("/images/{repository}/push?tag={tag}"));
+    /// Has it push a name to the registry in it; of an index all, or one platform.
+    pub(crate) async fn push(
+        &self,
+        repository: &str,
+        tag: &str,
+        platform: Option<&Platform>,
+    ) -> Result<(), Error> {
+        let platform = platform.map_or(String::new(), |platform| format!("&platform={}", escaped(platform)));
+        let path = self.path(&format!("/images/{repository}/push?tag={tag}{platform}"));
         let mut request = self.request(Method::POST, &path, empty());
         // An empty JSON object: no credentials.
         request.headers_mut().insert("x-registry-auth", http::HeaderValue::from_static("e30="));
@@ -266,6 +283,16 @@ fn chain(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
+/// A platform as JSON in a query, every byte that is not a plain letter or digit escaped.
+fn escaped(platform: &Platform) -> String {
+    let json = serde_json::to_string(platform).unwrap_or_default();
+    let escape = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    json.bytes().map(escape).collect()
+}
+
 /// A text of a daemon, as it may be shown.
 pub(super) fn printable(text: &str) -> String {
     let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= SAID_BYTES_MAX).unwrap_or(text.len());
@@ -347,6 +374,14 @@ mod tests {
         for text in ["", "1", "1.x", "1.4.8", "-1.2"] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn platforms_are_escaped_whole() {
+        let platform: Platform = "linux/arm/v7".parse().unwrap();
+        let escaped = escaped(&platform);
+        assert!(escaped.starts_with("%7B%22") && escaped.contains("v7"), "{escaped}");
+        assert!(escaped.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'%'), "{escaped}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
 use crate::{Error, LocalName, Named, Source, archive::ArchiveSource};
 use async_trait::async_trait;
 use engine::BlobSource;
-use oci::{Descriptor, Digest, Reference};
+use oci::{Descriptor, Digest, Document, Index, Reference};
 use tokio::sync::OnceCell;
 
 /// A name in a docker daemon.
@@ -47,7 +47,7 @@ impl DockerSource {
         let inspected = client.inspect(&self.name.to_string(), false).await?;
         let absent = || Error::NotFound { item: self.name(), there: Vec::new() };
         let id = inspected.ok_or_else(absent)?.id;
-        let content = content(&client, &id, &self.docker.settings).await?;
+        let content = content(&client, &id, self.name(), &self.docker.settings).await?;
         Ok(Found { client, id, content })
     }
 
@@ -56,8 +56,14 @@ impl DockerSource {
     }
 }
 
-async fn content(client: &Client, id: &Digest, settings: &DockerSettings) -> Result<Content, Error> {
-    if client.store() == ImageStore::Containerd && client.place().shares_loopback() {
+async fn content(
+    client: &Client,
+    id: &Digest,
+    name: String,
+    settings: &DockerSettings,
+) -> Result<Content, Error> {
+    let containerd = client.store() == ImageStore::Containerd;
+    if containerd && client.place().shares_loopback() {
         match read_out::read_out(client, id.as_str()).await {
             Ok(pieces) => return Ok(Content::Pieces(Box::new(pieces))),
             // A daemon in a network of its own does not reach us; one that has not all of an index does not push it.
@@ -68,7 +74,32 @@ async fn content(client: &Client, id: &Digest, settings: &DockerSettings) -> Res
     let nowhere = || client.failed(id.as_str(), "there is no folder for temporary files".to_owned());
     let folder = settings.temp_dir.clone().ok_or_else(nowhere)?;
     let saved = client.save(id.as_str()).await?;
-    Ok(Content::Saved(Box::new(ArchiveSource::stream(Box::new(saved), folder))))
+    Ok(Content::Saved(Box::new(ArchiveSource::saved(Box::new(saved), name, containerd, folder))))
+}
+
+/// Of an index that was pulled for some platforms only, those that are there; one of them alone is no index any more.
+async fn what_is_there(archive: &ArchiveSource, named: Named) -> Result<Named, Error> {
+    let Document::Index(index) = &named.document else { return Ok(named) };
+    let mut there = Vec::new();
+    for entry in &index.manifests {
+        match archive.manifest(entry).await {
+            Ok(manifest) => there.push((entry.clone(), manifest)),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if there.len() == index.manifests.len() {
+        return Ok(named);
+    }
+    match there.as_slice() {
+        [(_, (bytes, kind))] => Named::new(named.reference, bytes.clone(), kind.as_deref()),
+        _ => {
+            let manifests = there.into_iter().map(|(entry, _)| entry).collect();
+            let index = Index { manifests, ..index.clone() };
+            let bytes = serde_json::to_vec(&index).expect("an index that was read can be written");
+            Named::new(named.reference, bytes, Some(&named.descriptor.media_type))
+        }
+    }
 }
 
 #[async_trait]
@@ -86,7 +117,7 @@ impl BlobSource for DockerSource {
         if let Some(bytes) = pieces.configs.get(digest) {
             return Ok(Box::new(std::io::Cursor::new(bytes.clone())));
         }
-        Ok(Box::new(read_out::stream(&found.client, found.id.as_str(), digest)))
+        Ok(Box::new(pieces.stream(&found.client, found.id.as_str(), digest)))
     }
 }
 
@@ -96,7 +127,7 @@ impl Source for DockerSource {
         let top = match &self.found().await?.content {
             Content::Pieces(pieces) => &pieces.top,
             Content::Saved(archive) => {
-                let named = archive.named().await?;
+                let named = what_is_there(archive, archive.named().await?).await?;
                 return Ok(Named { reference: self.name(), ..named });
             }
         };

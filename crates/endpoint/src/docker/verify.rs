@@ -1,7 +1,7 @@
 //! What a daemon has made of a tar: it may say that all is well when a layer is missing.
 
 use super::{
-    api::{Client, ImageStore, Inspected},
+    api::{Client, ImageStore, Inspected, KnownManifest},
     read_out::present,
 };
 use crate::{Error, Outgoing};
@@ -42,8 +42,9 @@ impl Loaded<'_> {
     }
 
     fn complete(&self, found: &Inspected) -> Result<(), Error> {
-        let available =
-            |digest: &Digest| found.manifests.iter().flatten().any(|(id, there)| id == digest && *there);
+        let all = || found.manifests.iter().flatten();
+        let is = |m: &KnownManifest, digest: &Digest| m.descriptor.digest == *digest && m.available;
+        let available = |digest: &Digest| all().any(|m| is(m, digest));
         let runs = self.images.iter().filter(|image| image.image.is_some());
         match runs.map(|image| &image.entry.digest).find(|digest| !available(digest)) {
             Some(digest) => Err(self.wrong(&format!("manifest {digest} is not complete"))),
