@@ -28,7 +28,8 @@ pub enum Referrers {
     Drop,
     /// They go along as they are, still naming the original by its digest.
     Keep,
-    /// They are left behind, and the patched image says so: what it had, by digest and kind.
+    /// They are left behind, and the patched image says so: what it had, by digest and kind. Attestations within an index stay
+    /// there, their entries marked as stale.
     Mark,
 }
 
