@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 const DEPTH_MAX: usize = 3;
 /// Most entries that do not say of what platform they are, and are opened to see.
 const UNNAMED_MAX: usize = 64;
-/// Most bytes of all manifests that are preserved; a manifest has a few kilobytes.
-const PRESERVED_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of all documents that are held at once: indexes inside the index, and manifests and configs that are preserved. Each has a
+/// few kilobytes.
+const HELD_BYTES_MAX: usize = 64 << 20;
 /// Manifests asked for at once.
 const AT_ONCE: usize = 4;
 
@@ -77,7 +78,9 @@ pub(crate) struct Changes<'a> {
 /// Reads what a name leads to: all members of an index; none where there is no index.
 pub(crate) async fn members(source: &dyn Source, named: &Named) -> Result<Vec<Member>, Error> {
     let Document::Index(index) = &named.document else { return Ok(Vec::new()) };
-    Reading { source, item: &named.reference, entries: 0, unnamed: 0 }.members(index, 1).await
+    Reading { source, item: &named.reference, entries: 0, unnamed: 0, held: Held::default() }
+        .members(index, 1)
+        .await
 }
 
 /// All members, those of indexes inside the index in place of that index.
@@ -96,6 +99,23 @@ struct Reading<'a> {
     item: &'a str,
     entries: usize,
     unnamed: usize,
+    held: Held,
+}
+
+/// Bytes of documents that are held.
+#[derive(Default)]
+struct Held(usize);
+
+impl Held {
+    /// So many more; an error where they are too many.
+    fn take(&mut self, bytes: usize, item: &str) -> Result<(), Error> {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 <= HELD_BYTES_MAX {
+            return Ok(());
+        }
+        let what = format!("documents of more than {HELD_BYTES_MAX} bytes in all");
+        Err(Error::Image { item: item.to_owned(), source: oci::Error::Unsupported(what) })
+    }
 }
 
 impl Reading<'_> {
@@ -123,6 +143,7 @@ impl Reading<'_> {
     async fn role(&mut self, entry: &Descriptor, depth: usize) -> Result<Role, Error> {
         if is_index(&entry.media_type) {
             let (bytes, content_type) = self.source.manifest(entry).await?;
+            self.held.take(bytes.len(), self.item)?;
             let content_type = content_type.as_deref().or(Some(&entry.media_type));
             let (document, _) = Document::parse(&bytes, content_type)
                 .map_err(|source| Error::Image { item: self.item.to_owned(), source })?;
@@ -183,13 +204,18 @@ pub(crate) async fn content(
     };
     let staying = staying(members, changes);
     let fetching = stream::iter(staying).map(|member| preserved(source, &named.reference, member));
-    let all: Vec<Outgoing> = fetching.buffer_unordered(AT_ONCE).try_collect().await?;
-    let bytes: usize = all.iter().map(|m| m.bytes.len()).sum();
-    if bytes > PRESERVED_BYTES_MAX {
-        let what = format!("manifests of more than {PRESERVED_BYTES_MAX} bytes in all");
-        return Err(Error::Image { item: named.reference.clone(), source: oci::Error::Unsupported(what) });
+    let mut fetching = std::pin::pin!(fetching.buffer_unordered(AT_ONCE));
+    let (mut preserved, mut held) = (BTreeMap::new(), Held::default());
+    while let Some(one) = fetching.try_next().await? {
+        held.take(weight(&one), &named.reference)?;
+        preserved.insert(one.entry.digest.clone(), one);
     }
-    let preserved = all.into_iter().map(|m| (m.entry.digest.clone(), m)).collect();
+    let mut held = Held::default();
+    for member in flat(members) {
+        // An index may name one manifest a thousand times.
+        let one = preserved.get(&member.entry.digest).or(changes.patched.get(&member.entry.digest));
+        held.take(one.map_or(0, weight), &named.reference)?;
+    }
     let mut writing = Writing { changes, preserved: &preserved, manifests: Vec::new() };
     let mut new = Index { manifests: writing.entries(members), ..index.clone() };
     if !media_type::is_docker(&named.descriptor.media_type) {
@@ -235,6 +261,11 @@ fn left_behind(count: usize) -> Option<String> {
     let what = if count == 1 { "1 attestation is" } else { &format!("{count} attestations are") };
     (count > 0)
         .then(|| format!("{what} about images as they were before the patch, and left out of the result"))
+}
+
+/// Bytes of the documents of something that goes along.
+fn weight(outgoing: &Outgoing) -> usize {
+    outgoing.bytes.len() + outgoing.image.as_ref().map_or(0, |image| image.config_bytes.len())
 }
 
 /// A manifest that stays, with what it needs.
@@ -526,6 +557,42 @@ mod tests {
         let top = store.index(&nameless);
         let refused = members(&store, &store.named(&top)).await.unwrap_err();
         assert!(format!("{refused:?}").contains("without a platform"), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn documents_are_bounded_in_all_not_only_each() {
+        let mut store = Store::default();
+        let padding = json!({"annotations": {"padding": "x".repeat(4_000_000)}});
+        let image = store.make("amd64", &platform("amd64"));
+        let padded = |store: &mut Store, kind: &str, document: &Value| {
+            let mut document = document.clone();
+            document.as_object_mut().unwrap().extend(padding.as_object().unwrap().clone());
+            store.put(kind, &document, &json!({}))
+        };
+        let inner = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []});
+        let inner = padded(&mut store, media_type::OCI_INDEX, &inner);
+        let top = |store: &mut Store, large: &Value, times| {
+            let entries = [vec![image.clone()], vec![large.clone(); times]].concat();
+            let top = store.index(&entries);
+            store.named(&top)
+        };
+        for (times, fits) in [(2, true), (17, false)] {
+            let named = top(&mut store, &inner, times);
+            let found = members(&store, &named).await.map_err(|e| format!("{e:?}"));
+            assert_eq!(found.is_ok(), fits, "{times} indexes");
+            assert!(found.err().is_none_or(|why| why.contains("bytes in all")));
+        }
+        let artifact = json!({"schemaVersion": 2, "mediaType": "x/y", "blobs": [image]});
+        let artifact = padded(&mut store, "x/y", &artifact);
+        let words = ("2026-01-01T00:00:00Z", None);
+        let changes = Changes { patched: &BTreeMap::new(), referrers: Referrers::Keep, words };
+        for (times, fits) in [(2, true), (17, false)] {
+            let named = top(&mut store, &artifact, times);
+            let found = members(&store, &named).await.unwrap();
+            let made = content(&store, &named, &found, &changes).await.map_err(|e| format!("{e:?}"));
+            assert_eq!(made.is_ok(), fits, "{times} artifacts");
+            assert!(made.err().is_none_or(|why| why.contains("bytes in all")));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
 
 /// Most entries of an archive. One of a hundred images of a hundred layers each has 40 000.
 const ENTRIES_MAX: u64 = 200_000;
-/// Most bytes that all names together may have.
+/// Most bytes that all names together may have, those that links lead to among them.
 const NAME_BYTES_MAX: usize = 32 << 20;
 /// Most links from one name to the next.
 const LINKS_MAX: usize = 8;
@@ -61,7 +61,7 @@ impl TarIndex {
         let mut index = TarIndex { nodes: BTreeMap::new(), shown: shown.to_owned() };
         let mut names = 0;
         while let Some(entry) = reader.next_entry().map_err(|e| of_tar(shown, e))? {
-            names += entry.path.as_bytes().len();
+            names += entry.path.as_bytes().len() + target_bytes(&entry.kind);
             if names > NAME_BYTES_MAX {
                 return Err(corrupt(shown, format!("its names have more than {NAME_BYTES_MAX} bytes")));
             }
@@ -115,6 +115,15 @@ impl TarIndex {
             }
         }
         Err(wrong("is a link to a link, too often"))
+    }
+}
+
+/// Bytes of the name that a link leads to.
+fn target_bytes(kind: &Kind) -> usize {
+    match kind {
+        Kind::Symlink { target } => target.len(),
+        Kind::Hardlink { target } => target.as_bytes().len(),
+        _ => 0,
     }
 }
 
@@ -285,5 +294,16 @@ mod tests {
         assert!(error.contains("archive x.tar is corrupt: at byte 0"), "{error}");
         let many: Vec<tar::Entry> = (0..50).map(|n| file(&format!("{n}"), b"")).collect();
         assert!(index(&many).is_ok());
+    }
+
+    #[test]
+    fn names_are_bounded_in_all_those_that_links_lead_to_too() {
+        let target = format!("{}b", format!("{}/", "a".repeat(249)).repeat(16));
+        let links = |count: usize| -> Vec<tar::Entry> {
+            (0..count).map(|n| link(&format!("{n}"), &target)).collect()
+        };
+        assert!(index(&links(10)).is_ok());
+        let error = index(&links(NAME_BYTES_MAX / target.len() + 1)).err().unwrap();
+        assert!(error.contains("its names have more than"), "{error}");
     }
 }
