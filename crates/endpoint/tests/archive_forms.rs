@@ -87,7 +87,7 @@ async fn blobs(source: &ArchiveSource, image: &Image) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn archives_of_older_docker_are_images_of_dockers_kind() {
+async fn archives_of_older_docker_are_images_with_a_manifest_that_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let archive = old_docker();
     let file = archive.write(folder.path());
@@ -95,9 +95,9 @@ async fn archives_of_older_docker_are_images_of_dockers_kind() {
         let source = source(&file, name);
         let image = source.image(&Platform::host()).await.unwrap().image;
         assert_eq!(image.config_bytes, archive.config.as_bytes());
-        assert_eq!(image.descriptor.media_type, media_type::DOCKER_MANIFEST);
+        assert_eq!(image.descriptor.media_type, media_type::OCI_MANIFEST);
         let kinds: Vec<&str> = image.layers.iter().map(|l| l.descriptor.media_type.as_str()).collect();
-        let (plain, packed) = (media_type::DOCKER_LAYER, media_type::DOCKER_LAYER_GZIP);
+        let (plain, packed) = (media_type::OCI_LAYER, media_type::OCI_LAYER_GZIP);
         assert_eq!(kinds, [plain, plain, packed]);
         blobs(&source, &image).await.unwrap();
     }
