@@ -521,7 +521,8 @@ mod tests {
         let mut store = Store::default();
         let (amd, arm) = (store.make("amd64", &platform("amd64")), store.make("arm64", &platform("arm64")));
         let unnamed = store.make("s390x", &json!({}));
-        let (inner, other) = (store.index(&[amd.clone(), unnamed.clone()]), store.index(&[arm.clone()]));
+        let (inner, other) =
+            (store.index(&[amd.clone(), unnamed.clone()]), store.index(std::slice::from_ref(&arm)));
         let top = store.index(&[inner.clone(), other.clone()]);
         let members = members(&store, &store.named(&top)).await.unwrap();
         let roles: Vec<_> = flat(&members).into_iter().map(|m| m.role.clone()).collect();

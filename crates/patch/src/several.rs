@@ -29,7 +29,7 @@ pub enum Answers {
     /// One image.
     One(Box<Answer>),
     /// Platforms of an index.
-    Several(Several),
+    Several(Box<Several>),
 }
 
 /// What became of the platforms of an index.
@@ -68,6 +68,9 @@ pub(crate) struct Seen {
     pub(crate) images: Vec<(Descriptor, Platform)>,
 }
 
+/// What a line gave: its answer with the image that it made, or why it failed with what was known by then.
+type End = Result<(Box<Answer>, Option<Patched>), (Error, Box<ResultDocument>)>;
+
 /// One platform's line, and how it ended.
 pub(crate) struct Line {
     pub(crate) platform: Platform,
@@ -77,7 +80,7 @@ pub(crate) struct Line {
     pub(crate) asked: bool,
     /// Whether nothing is delivered because of it.
     pub(crate) stops: bool,
-    pub(crate) end: Result<(Box<Answer>, Option<Patched>), (Error, Box<ResultDocument>)>,
+    pub(crate) end: End,
 }
 
 impl Patcher {
@@ -113,7 +116,9 @@ impl Patcher {
         document.timings_ms.insert("resolve".to_owned(), record::ms(took));
         document.image.digest = seen.named.descriptor.digest.to_string();
         let lines = self.side_by_side(&request, (&seen, choice.patch), selection.jobs).await;
-        self.join(&request, &seen, (choice.preserve, lines), document).await.map(Answers::Several)
+        self.join(&request, &seen, (choice.preserve, lines), document)
+            .await
+            .map(|several| Answers::Several(Box::new(several)))
     }
 
     /// Asks once what the name leads to, and decides.
