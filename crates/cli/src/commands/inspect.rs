@@ -10,6 +10,7 @@ use crate::{
     settings::Settings,
     stop::Stop,
     stored_source::StoredFirst,
+    streams,
     ui::text::{bytes, counted, printable},
     wiring,
 };
@@ -27,6 +28,7 @@ const SHORT: usize = "sha256:".len() + 12;
 /// Looks and tells.
 pub fn run(args: &InspectArgs, settings: &Settings) -> Result<(), Failure> {
     let address: Address = args.image.parse().map_err(Failure::from)?;
+    streams::check(&address, None)?;
     let address = registry_access::whole(address, &args.image, settings, &args.run())?;
     let format = ImageFormat::check(&FormatArgs { base: args.base.clone(), ..FormatArgs::default() })?;
     // Unpacked layers are kept as whoever runs images wants them; what has no layers needs no such rights.
@@ -57,7 +59,9 @@ async fn look(
     let connections = wiring::connections(client, settings, &run, Arc::new(|_| ()))?;
     let folder =
         tempfile::tempdir().map_err(|e| Failure::internal("cannot make a folder").because(e.to_string()))?;
-    let connections = connections.with_daemons(wiring::daemons(settings, folder.path()));
+    let connections = connections
+        .with_daemons(wiring::daemons(settings, folder.path()))
+        .with_archives(streams::archives(folder.path(), None));
     let address = places::source(&connections, &address, args.remote).await;
     let about = || format!("cannot read image {}", printable(&args.image));
     let source = connections.source(&address).await;
