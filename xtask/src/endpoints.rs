@@ -120,7 +120,8 @@ impl Told {
 }
 
 /// Sections beside the table, by the kind of their rows.
-const SECTIONS: [(&str, &str); 4] = [
+const SECTIONS: [(&str, &str); 5] = [
+    ("debian", "A real Debian, patched by its own apt"),
     ("registries", "Registries"),
     ("local", "Images that are only local"),
     ("stopped_pushes", "Pushes that are stopped"),

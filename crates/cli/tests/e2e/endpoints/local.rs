@@ -23,7 +23,7 @@ fn goes_back(kind: Kind) {
     }
     let subject = Subject::new();
     let place = Place::start(kind, &subject.world.path("place"));
-    place.put_as(&subject, FULL);
+    place.put_as((&subject.made.layout, debian_root::TAG), FULL);
     let before = place.names();
     let mut command = subject.world.copa(&["patch", "-i", NAME, "--allow-host", &subject.made.served.host()]);
     command.env("PATH", search_path()).envs(place.environment());

@@ -2,6 +2,7 @@
 //! `cargo xtask endpoints` makes docs/reference/endpoints.md of what these tests say.
 
 mod bytes_up;
+mod debian;
 mod judges;
 mod local;
 mod place;

@@ -169,13 +169,12 @@ impl Place {
                 copy(format!("docker-archive:{}:{reference}", self.file(tag).display()));
             }
             Holder::Folder => copy(self.address(tag)),
-            _ => self.put_as(subject, &reference),
+            _ => self.put_as((layout, own), &reference),
         }
     }
 
-    /// Puts the image into a daemon under a whole name.
-    pub fn put_as(&self, subject: &Subject, name: &str) {
-        let (layout, own) = (&subject.made.layout, debian_root::TAG);
+    /// Puts an image of a layout into a daemon under a whole name.
+    pub fn put_as(&self, (layout, own): (&Layout, &str), name: &str) {
         match &self.holder {
             Holder::Docker(docker) => docker.load(layout, own, name),
             Holder::Podman(podman) => podman.load(layout, own, name),
@@ -201,9 +200,7 @@ impl Place {
 
     /// Takes the image of a tag out into a layout, under the tag; no blob of a place that keeps blobs is changed on the way.
     pub fn take(&self, tag: &str) -> PathBuf {
-        let (out, file) = (self.folder.join(format!("taken-{tag}")), self.file(tag));
-        let archive = self.folder.join(format!("taken-{tag}.tar"));
-        let reference = self.reference(tag);
+        let (out, file, reference) = (self.taken(tag), self.file(tag), self.reference(tag));
         match &self.holder {
             // It changes nothing: skopeo would make OCI's types of docker's.
             Holder::Registry(_) => {
@@ -213,21 +210,39 @@ impl Place {
             }
             Holder::Folder if self.kind == Kind::Layout => return file,
             Holder::Folder => unpack(&file, &out, tag),
-            Holder::Docker(docker) => {
-                docker.docker(&["save", "--output"]).arg(&archive).arg(reference).stdout().unwrap();
-                unpack(&archive, &out, tag);
-            }
-            Holder::Podman(podman) => {
-                let save = podman.podman(&["save", "--quiet", "--format", "oci-archive", "--output"]);
-                save.arg(&archive).arg(reference).stdout().unwrap();
-                unpack(&archive, &out, tag);
-            }
-            Holder::Containerd(containerd) => {
-                containerd.ctr(&["images", "export"]).arg(&archive).arg(reference).stdout().unwrap();
-                unpack(&archive, &out, tag);
-            }
+            _ => return self.take_as(&reference, tag),
         }
         out
+    }
+
+    /// Takes the image of a name out of a daemon, in the same way.
+    pub fn take_as(&self, name: &str, tag: &str) -> PathBuf {
+        let out = self.taken(tag);
+        let archive = out.with_extension("tar");
+        let save = match &self.holder {
+            Holder::Docker(docker) => docker.docker(&["save", "--output"]),
+            Holder::Podman(podman) => {
+                podman.podman(&["save", "--quiet", "--format", "oci-archive", "--output"])
+            }
+            Holder::Containerd(containerd) => containerd.ctr(&["images", "export"]),
+            Holder::Registry(_) | Holder::Folder => panic!("{:?} is no daemon", self.kind),
+        };
+        save.arg(&archive).arg(name).stdout().unwrap();
+        unpack(&archive, &out, tag);
+        std::fs::remove_file(archive).unwrap();
+        out
+    }
+
+    /// Where what is taken out goes.
+    fn taken(&self, tag: &str) -> PathBuf {
+        self.folder.join(format!("taken-{tag}"))
+    }
+
+    /// Runs a program of an image of docker.
+    pub fn run(&self, name: &str, program: &str, arguments: &[&str]) -> String {
+        let Holder::Docker(docker) = &self.holder else { panic!("{:?} is not docker", self.kind) };
+        let options = ["run", "--rm", "--network", "none", "--entrypoint", program, name];
+        docker.docker(&[&options, arguments].concat()).text().unwrap()
     }
 
     /// Runs `cat` on a file of the image of a name in a container, where containers run; none elsewhere.
