@@ -25,11 +25,17 @@ _copa() {
             copa,doctor)
                 cmd="copa__subcmd__doctor"
                 ;;
+            copa,generate)
+                cmd="copa__subcmd__generate"
+                ;;
             copa,generate-docs)
                 cmd="copa__subcmd__generate__subcmd__docs"
                 ;;
             copa,help)
                 cmd="copa__subcmd__help"
+                ;;
+            copa,inspect)
+                cmd="copa__subcmd__inspect"
                 ;;
             copa,patch)
                 cmd="copa__subcmd__patch"
@@ -64,11 +70,17 @@ _copa() {
             copa__subcmd__help,doctor)
                 cmd="copa__subcmd__help__subcmd__doctor"
                 ;;
+            copa__subcmd__help,generate)
+                cmd="copa__subcmd__help__subcmd__generate"
+                ;;
             copa__subcmd__help,generate-docs)
                 cmd="copa__subcmd__help__subcmd__generate__subcmd__docs"
                 ;;
             copa__subcmd__help,help)
                 cmd="copa__subcmd__help__subcmd__help"
+                ;;
+            copa__subcmd__help,inspect)
+                cmd="copa__subcmd__help__subcmd__inspect"
                 ;;
             copa__subcmd__help,patch)
                 cmd="copa__subcmd__help__subcmd__patch"
@@ -89,7 +101,7 @@ _copa() {
 
     case "${cmd}" in
         copa)
-            opts="-h -V --debug --cache-dir --help --version patch plan doctor cache completion generate-docs help"
+            opts="-h -V --debug --cache-dir --help --version patch plan generate inspect doctor cache completion generate-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -260,6 +272,136 @@ _copa() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        copa__subcmd__generate)
+            opts="-i -r -s -w -h --image --report --platform --scanner --allow-mismatch --ignore-errors --output-context --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --jobs --allow-host --plain-http --ca-cert --registries-conf --cert-dir --result --detailed-exit-code --debug --cache-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scanner)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output-context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-severity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --repositories)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tooling-image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --eol-api-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --working-folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "auto embedded" -- "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plain-http)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registries-conf)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --result)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         copa__subcmd__generate__subcmd__docs)
             opts="-h --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -279,7 +421,7 @@ _copa() {
             return 0
             ;;
         copa__subcmd__help)
-            opts="patch plan doctor cache completion generate-docs help"
+            opts="patch plan generate inspect doctor cache completion generate-docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -362,6 +504,20 @@ _copa() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        copa__subcmd__help__subcmd__generate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         copa__subcmd__help__subcmd__generate__subcmd__docs)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -377,6 +533,20 @@ _copa() {
             return 0
             ;;
         copa__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        copa__subcmd__help__subcmd__inspect)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -418,8 +588,54 @@ _copa() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        copa__subcmd__inspect)
+            opts="-h --json --platform --packages --base --remote --timeout --plain-http --ca-cert --registries-conf --cert-dir --debug --cache-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plain-http)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --registries-conf)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         copa__subcmd__patch)
-            opts="-i -r -s -t -p -w -o -f -h --image --report --platform --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --overwrite --dry-run --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --jobs --allow-host --plain-http --ca-cert --registries-conf --cert-dir --result --detailed-exit-code --output --format --debug --cache-dir --help"
+            opts="-i -r -s -t -p -l -w -o -f -h --image --report --platform --scanner --allow-mismatch --ignore-errors --tag --tag-suffix --push --oci-dir --to --loader --overwrite --dry-run --compression --compression-level --force-compression --referrers --base --include --exclude --ignore --ignore-file --min-severity --security-only --allow-removals --skip-scripts --repositories --tooling-image --allow-archived --eol-api-url --exit-on-eol --timeout --working-folder --progress --engine --jobs --allow-host --plain-http --ca-cert --registries-conf --cert-dir --result --detailed-exit-code --output --format --debug --cache-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -466,6 +682,34 @@ _copa() {
                     return 0
                     ;;
                 --oci-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --loader)
+                    COMPREPLY=($(compgen -W "docker podman containerd" -- "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -W "docker podman containerd" -- "${cur}"))
+                    return 0
+                    ;;
+                --compression)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compression-level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --referrers)
+                    COMPREPLY=($(compgen -W "drop keep mark" -- "${cur}"))
+                    return 0
+                    ;;
+                --base)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,8 +32,8 @@ _copa() {
         case $line[1] in
             (patch)
 _arguments "${_arguments_options[@]}" : \
-'-i+[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
-'--image=[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
+'-i+[Image to patch\: a reference, as docker takes it, or an address]:IMAGE:_default' \
+'--image=[Image to patch\: a reference, as docker takes it, or an address]:IMAGE:_default' \
 '-r+[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
 '--report=[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
 '*--platform=[Platform to patch, others stay as they are (repeatable) \[default\: all, or those that the reports are for\]]:PLATFORM:_default' \
@@ -43,6 +43,19 @@ _arguments "${_arguments_options[@]}" : \
 '--tag=[Tag, or full reference, of the patched image \[default\: the image'\''s tag with the suffix\]]:TAG|REFERENCE:_default' \
 '--tag-suffix=[What the image'\''s own tag gets at its end where no --tag is given]:SUFFIX:_default' \
 '--oci-dir=[Write the patched image into this OCI layout folder]:DIR:_files' \
+'*--to=[Write the patched image there (repeatable)]:ADDRESS:_default' \
+'-l+[Daemon to load the patched image into, where it goes to one \[default\: where it was, else docker, else podman\]]:DAEMON:((docker\:"Docker"
+podman\:"Podman"
+containerd\:"containerd"))' \
+'--loader=[Daemon to load the patched image into, where it goes to one \[default\: where it was, else docker, else podman\]]:DAEMON:((docker\:"Docker"
+podman\:"Podman"
+containerd\:"containerd"))' \
+'--compression=[How the patch layer is compressed, wherever it goes\: gzip, zstd, uncompressed]:COMPRESSION:_default' \
+'--compression-level=[How hard\: 1 to 9 for gzip, 1 to 19 for zstd \[default\: 4, 3\]]:LEVEL:_default' \
+'--referrers=[What becomes of signatures, SBOMs and attestations about the original\: drop, keep, mark]:WHAT:((drop\:"Left behind, with a note"
+keep\:"Those in the index stay"
+mark\:"Those in the index stay, said to be stale"))' \
+'--base=[The original of an image that another tool has patched\: what lies above its layers becomes part of the patch layer]:IMAGE:_default' \
 '*--include=[Patch only packages with such names; * and ? stand for any text and any character (repeatable)]:PACKAGE:_default' \
 '*--exclude=[Leave packages with such names as they are (repeatable)]:PACKAGE:_default' \
 '*--ignore=[Let this vulnerability be (repeatable)]:ID:_default' \
@@ -75,6 +88,7 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--push[Push the patched image to its registry]' \
 '--overwrite[Let the patched image take the place of the original under its name]' \
 '--dry-run[Only show what would be done, as '\''copa plan'\'' does]' \
+'--force-compression[Compress the original'\''s layers anew too, where they are compressed otherwise]' \
 '--security-only[Take only what the repositories mark as security updates (apt, dnf, zypper)]' \
 '--allow-removals[Let fixes take packages away]' \
 '--skip-scripts[Unpack packages although scripts of theirs would have to run (images without a package tool)]' \
@@ -88,8 +102,8 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 ;;
 (plan)
 _arguments "${_arguments_options[@]}" : \
-'-i+[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
-'--image=[Image to patch\: a registry reference, or an OCI layout as oci\:DIR\[\:TAG\]]:IMAGE:_default' \
+'-i+[Image to patch\: a reference, as docker takes it, or an address]:IMAGE:_default' \
+'--image=[Image to patch\: a reference, as docker takes it, or an address]:IMAGE:_default' \
 '-r+[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
 '--report=[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
 '*--platform=[Platform to patch, others stay as they are (repeatable) \[default\: all, or those that the reports are for\]]:PLATFORM:_default' \
@@ -128,6 +142,70 @@ embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
 '--debug[Tell what happens inside; keep temporary files; plain progress]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(generate)
+_arguments "${_arguments_options[@]}" : \
+'-i+[Image to patch\: a reference, as docker takes it, or an address]:IMAGE:_default' \
+'--image=[Image to patch\: a reference, as docker takes it, or an address]:IMAGE:_default' \
+'-r+[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
+'--report=[Vulnerability report (JSON file), or a folder with one for each platform; without, everything is updated]:FILE|DIR:_files' \
+'*--platform=[Platform to patch, others stay as they are (repeatable) \[default\: all, or those that the reports are for\]]:PLATFORM:_default' \
+'-s+[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'--scanner=[Who made the report\: trivy, native, or NAME of a plugin '\''copa-NAME'\'' on PATH]:NAME:_default' \
+'--output-context=[Write the build context to FILE \[default\: standard output\]]:FILE:_files' \
+'*--include=[Patch only packages with such names; * and ? stand for any text and any character (repeatable)]:PACKAGE:_default' \
+'*--exclude=[Leave packages with such names as they are (repeatable)]:PACKAGE:_default' \
+'*--ignore=[Let this vulnerability be (repeatable)]:ID:_default' \
+'--ignore-file=[Let vulnerabilities be that are listed in FILE\: an id a line, as in a .trivyignore]:FILE:_files' \
+'--min-severity=[Let findings be that are less severe\: low, medium, high, critical]:SEVERITY:_default' \
+'--repositories=[Repository configuration for images without a package tool\: a folder with etc/apt, etc/yum.repos.d or etc/apk]:DIR:_files' \
+'--tooling-image=[Image whose package tool works on images that have none \[default\: the distribution'\''s own of the same release\]]:IMAGE:_default' \
+'--eol-api-url=[Ask this API, as that of endoflife.date, whether the image'\''s release is kept up \[default\: our own table\]]:URL:_default' \
+'--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
+'-w+[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
+'--working-folder=[Folder for temporary files \[default\: inside the cache\]]:DIR:_files' \
+'--progress=[How progress is shown\: auto, tty, plain, quiet, rawjson]:STYLE:_default' \
+'--engine=[What runs the package tool]:ENGINE:((auto\:"The best there is on this host"
+embedded\:"In this process\: namespaces and overlayfs, no daemon"))' \
+'--jobs=[Platforms worked on side by side, at most \[default\: one for each core\]]:N:_default' \
+'*--allow-host=[Host the package tool may reach beside the image'\''s own repositories (repeatable)]:HOST[:PORT]:_default' \
+'*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
+'--ca-cert=[Extra CA certificates (PEM file) for registries and package repositories]:FILE:_files' \
+'--registries-conf=[registries.conf to go by\: mirrors, blocked and insecure registries, short names \[default\: the user'\''s, the system'\''s\]]:FILE:_files' \
+'--cert-dir=[Folder with certificates by registry\: DIR/HOST\[\:PORT\]/{*.crt, client.cert, client.key}]:DIR:_files' \
+'--result=[Write what became of everything as JSON to FILE (- is standard output)]:FILE:_files' \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--allow-mismatch[Patch although the report was made for another image]' \
+'--ignore-errors[Go on with the other packages when one cannot be patched]' \
+'--security-only[Take only what the repositories mark as security updates (apt, dnf, zypper)]' \
+'--allow-removals[Let fixes take packages away]' \
+'--skip-scripts[Unpack packages although scripts of theirs would have to run (images without a package tool)]' \
+'--allow-archived[Take packages of releases at their end from the archives, which nobody keeps up]' \
+'--exit-on-eol[Fail where the image'\''s release is no longer kept up]' \
+'--detailed-exit-code[Tell by exit code\: 0 all patched, 20 nothing to do, 21 patched but findings remain]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(inspect)
+_arguments "${_arguments_options[@]}" : \
+'*--platform=[Platform to look at (repeatable) \[default\: all\]]:PLATFORM:_default' \
+'--base=[The original of an image that another tool has patched, where it is not in the image'\''s own repository]:IMAGE:_default' \
+'--timeout=[Longest time for the whole operation (Go duration\: 90s, 10m, 1h30m)]:DURATION:_default' \
+'*--plain-http=[Registry to be reached by plain http (repeatable); loopback registries always may be]:HOST[:PORT]:_default' \
+'--ca-cert=[Extra CA certificates (PEM file) for registries]:FILE:_files' \
+'--registries-conf=[registries.conf to go by\: mirrors, blocked and insecure registries, short names \[default\: the user'\''s, the system'\''s\]]:FILE:_files' \
+'--cert-dir=[Folder with certificates by registry\: DIR/HOST\[\:PORT\]/{*.crt, client.cert, client.key}]:DIR:_files' \
+'--cache-dir=[Where layers and packages are kept \[default\: \$XDG_CACHE_HOME/copa\]]:DIR:_files' \
+'--json[Print JSON]' \
+'--packages[Read the package databases below and above the patch, and show what it changed]' \
+'--remote[Take the image from its registry, whatever daemons of this machine have]' \
+'--debug[Tell what happens inside; keep temporary files; plain progress]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+':image -- Image to look at\: a registry reference, or oci\:DIR\[\:TAG\], docker-daemon\:NAME, …:_default' \
 && ret=0
 ;;
 (doctor)
@@ -246,6 +324,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(generate)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(inspect)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -300,6 +386,8 @@ _copa_commands() {
     local commands; commands=(
 'patch:Patch an image\: install the fixed packages as one new layer' \
 'plan:Show what patching would do, without doing it' \
+'generate:Write the patch as a docker build context instead of an image' \
+'inspect:Show whether and how an image was patched\: its original, its patch layers, what they changed' \
 'doctor:Show what the embedded engine can do on this host, and how to get what is missing' \
 'cache:Look at or clean the cache' \
 'completion:Print a shell completion script' \
@@ -361,6 +449,11 @@ _copa__subcmd__doctor_commands() {
     local commands; commands=()
     _describe -t commands 'copa doctor commands' commands "$@"
 }
+(( $+functions[_copa__subcmd__generate_commands] )) ||
+_copa__subcmd__generate_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa generate commands' commands "$@"
+}
 (( $+functions[_copa__subcmd__generate-docs_commands] )) ||
 _copa__subcmd__generate-docs_commands() {
     local commands; commands=()
@@ -371,6 +464,8 @@ _copa__subcmd__help_commands() {
     local commands; commands=(
 'patch:Patch an image\: install the fixed packages as one new layer' \
 'plan:Show what patching would do, without doing it' \
+'generate:Write the patch as a docker build context instead of an image' \
+'inspect:Show whether and how an image was patched\: its original, its patch layers, what they changed' \
 'doctor:Show what the embedded engine can do on this host, and how to get what is missing' \
 'cache:Look at or clean the cache' \
 'completion:Print a shell completion script' \
@@ -407,6 +502,11 @@ _copa__subcmd__help__subcmd__doctor_commands() {
     local commands; commands=()
     _describe -t commands 'copa help doctor commands' commands "$@"
 }
+(( $+functions[_copa__subcmd__help__subcmd__generate_commands] )) ||
+_copa__subcmd__help__subcmd__generate_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help generate commands' commands "$@"
+}
 (( $+functions[_copa__subcmd__help__subcmd__generate-docs_commands] )) ||
 _copa__subcmd__help__subcmd__generate-docs_commands() {
     local commands; commands=()
@@ -417,6 +517,11 @@ _copa__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'copa help help commands' commands "$@"
 }
+(( $+functions[_copa__subcmd__help__subcmd__inspect_commands] )) ||
+_copa__subcmd__help__subcmd__inspect_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa help inspect commands' commands "$@"
+}
 (( $+functions[_copa__subcmd__help__subcmd__patch_commands] )) ||
 _copa__subcmd__help__subcmd__patch_commands() {
     local commands; commands=()
@@ -426,6 +531,11 @@ _copa__subcmd__help__subcmd__patch_commands() {
 _copa__subcmd__help__subcmd__plan_commands() {
     local commands; commands=()
     _describe -t commands 'copa help plan commands' commands "$@"
+}
+(( $+functions[_copa__subcmd__inspect_commands] )) ||
+_copa__subcmd__inspect_commands() {
+    local commands; commands=()
+    _describe -t commands 'copa inspect commands' commands "$@"
 }
 (( $+functions[_copa__subcmd__patch_commands] )) ||
 _copa__subcmd__patch_commands() {

@@ -10,6 +10,8 @@ fn help_is_as_kept() {
         ("help-patch", &["patch", "--help"]),
         ("help-plan", &["help", "plan"]),
         ("help-doctor", &["doctor", "--help"]),
+        ("help-generate", &["generate", "--help"]),
+        ("help-inspect", &["inspect", "--help"]),
         ("help-cache", &["cache", "--help"]),
         ("help-cache-prune", &["cache", "prune", "--help"]),
         ("help-completion", &["completion", "-h"]),

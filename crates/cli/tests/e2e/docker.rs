@@ -56,7 +56,7 @@ impl Setting {
             self.made.world.copa(&["patch", "-i", image, "--allow-host", &host, "--progress", "plain"]);
         command.arg("-r").arg(report).arg("--working-folder").arg(work).arg("--result").arg(result);
         command.args(more).env("COPA_CACHE_DIR", throwaway::shared_cache());
-        environment.iter().for_each(|(name, value)| drop(command.env(name, value)));
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         self.made.finish(command)
     }
 
@@ -136,7 +136,7 @@ fn what_comes_from_a_registry_goes_to_docker_and_with_push_back_to_it() {
     let image = registry.push(&setting.made.layout, throwaway::TAG, "team/app:1").unwrap();
     let loaded = format!("{image}-patched");
     setting.patched(&image, &[]);
-    assert_eq!(setting.names(), [loaded.clone()]);
+    assert_eq!(setting.names(), std::slice::from_ref(&loaded));
     assert_eq!(setting.version(&loaded), s::NEW);
     assert!(registry.pull("team/app:1-patched", &setting.made.world.path("none"), "x").is_err());
     // The same name in docker is another image by now; with --push that of the registry is meant.
