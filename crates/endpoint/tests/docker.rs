@@ -298,6 +298,42 @@ async fn dockers_own_store_knows_layers_by_what_they_are() {
     layers_under_other_digests(DockerVersion::V28, Store::Classic, Load::Thin).await;
 }
 
+/// An image whose name another one has taken is there by its id only. Reading it must not take it away.
+async fn an_image_without_a_name_is_there_after_reading(version: DockerVersion, store: Store) {
+    if let Some(reason) = skipped() {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(version, store);
+    let id = setting.destination(IMAGE, false).await.current().await.unwrap().unwrap();
+    let layout = setting.layout();
+    two_platforms(&layout);
+    setting.daemon.load(&layout, "there", IMAGE).unwrap();
+    let there = || setting.daemon.docker(&["image", "inspect", "--format", "{{.Id}}", id.as_str()]).text();
+    assert_eq!(there().unwrap().trim(), id.as_str());
+    let source = setting.source(id.as_str());
+    let found = source.image(&Platform::host()).await.unwrap();
+    let layer = found.image.layers.last().unwrap();
+    let mut blob = Vec::new();
+    let mut reader = engine::BlobSource::open(&source, &layer.descriptor).await.unwrap();
+    tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut blob).await.unwrap();
+    assert_eq!(Digest::of(&blob), layer.descriptor.digest);
+    assert_eq!(there().unwrap().trim(), id.as_str());
+    let (image, layer) = patched(&found.image, "patched");
+    write(&source, &setting.destination("x:1", false).await, &image, &layer).await.unwrap();
+    assert_eq!(setting.run("x:1", &["/bin/cat", "/new"]), "patched");
+    assert_eq!(there().unwrap().trim(), id.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_a_name_stays_in_containerds_store() {
+    an_image_without_a_name_is_there_after_reading(DockerVersion::V28, Store::Containerd).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_a_name_stays_in_dockers_own_store() {
+    an_image_without_a_name_is_there_after_reading(DockerVersion::V28, Store::Classic).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_not_moved_by_what_is_refused_or_interrupted() {
     if let Some(reason) = skipped() {

@@ -38,6 +38,8 @@ impl Info {
 pub(super) struct Image {
     #[serde(rename = "Id")]
     id: Digest,
+    #[serde(rename = "RepoTags")]
+    repo_tags: Option<Vec<String>>,
     #[serde(rename = "RootFS")]
     root_fs: Option<RootFs>,
     #[serde(rename = "Manifests")]
@@ -76,7 +78,8 @@ impl Image {
             available: m.available,
         };
         let manifests = self.manifests.map(|all| all.into_iter().map(known).collect());
-        Ok(Inspected { id: self.id, diff_ids, manifests })
+        let has_name = self.repo_tags.iter().flatten().any(|name| !name.contains("<none>"));
+        Ok(Inspected { id: self.id, has_name, diff_ids, manifests })
     }
 }
 

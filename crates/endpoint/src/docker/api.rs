@@ -62,6 +62,8 @@ pub(crate) struct Client {
 pub(crate) struct Inspected {
     /// The digest of the configuration (classic) or of what the name leads to (containerd).
     pub(crate) id: Digest,
+    /// Whether anything is called by a name and a tag: docker throws away what loses its last one.
+    pub(crate) has_name: bool,
     /// Empty where the daemon does not know them.
     pub(crate) diff_ids: Vec<DiffId>,
     /// The manifests below it. Only of newer daemons, where asked for.

@@ -70,7 +70,7 @@ impl DockerDestination {
         if self.client.store() == ImageStore::Containerd || matches!(content, Content::Image(_)) {
             return Ok(vec![whole]);
         }
-        let nothing = || Error::Refused { why: format!("there is no image for {}", self.name()) };
+        let nothing = || Error::Unfit { why: format!("there is no image for {}", self.name()) };
         let own = content.image_for(&Platform::host()).ok_or_else(nothing)?;
         let others = content.manifests().iter().filter(|m| m.patched && m.entry.digest != own.entry.digest);
         let named = |image: &'a Outgoing| {
@@ -79,7 +79,7 @@ impl DockerDestination {
             Some(name.map(|name| Piece { image: Some(image), name }))
         };
         let pieces: Result<Vec<_>, _> = others.filter_map(named).collect();
-        let mut pieces = pieces.map_err(|e| Error::Refused { why: e.to_string() })?;
+        let mut pieces = pieces.map_err(|e| Error::Unfit { why: e.to_string() })?;
         pieces.push(Piece { image: Some(own), ..whole });
         Ok(pieces)
     }

@@ -29,12 +29,13 @@ pub(super) struct ReadOut {
     platforms: BTreeMap<Digest, Platform>,
 }
 
-/// Reads an image out. `image` is its name or its digest in the daemon. Of an index that was pulled for some platforms only,
+/// Reads an image out, by its digest in the daemon. Of an index that was pulled for some platforms only,
 /// those are read that are there.
-pub(super) async fn read_out(client: &Client, image: &str) -> Result<ReadOut, Error> {
+pub(super) async fn read_out(client: &Client, id: &Digest) -> Result<ReadOut, Error> {
+    let image = id.as_str();
     let known = client.inspect(image, true).await?.and_then(|found| found.manifests).unwrap_or_default();
     if known.iter().all(|manifest| manifest.available) {
-        return part(client, image, None).await;
+        return part(client, image, (None, id)).await;
     }
     let there: Vec<Descriptor> =
         known.into_iter().filter(|m| m.available && m.is_image).map(|m| m.descriptor).collect();
@@ -42,7 +43,8 @@ pub(super) async fn read_out(client: &Client, image: &str) -> Result<ReadOut, Er
     for descriptor in &there {
         let platform = Index::platform(descriptor);
         let unknown = || client.failed(image, format!("{} is of no platform", descriptor.digest));
-        parts.push(part(client, image, Some(platform.ok_or_else(unknown)?)).await?);
+        let platform = Some(platform.ok_or_else(unknown)?);
+        parts.push(part(client, image, (platform, &descriptor.digest)).await?);
     }
     joined(there, parts).ok_or_else(|| client.failed(image, "none of its platforms is there".to_owned()))
 }
@@ -76,19 +78,27 @@ fn joined(descriptors: Vec<Descriptor>, parts: Vec<ReadOut>) -> Option<ReadOut> 
     Some(whole)
 }
 
-/// Reads out all that a name leads to, or one platform of it.
-async fn part(client: &Client, image: &str, platform: Option<Platform>) -> Result<ReadOut, Error> {
+/// Reads out all that a name leads to, or one platform of it; either must have the digest that is wanted.
+async fn part(
+    client: &Client,
+    image: &str,
+    (platform, wanted_top): (Option<Platform>, &Digest),
+) -> Result<ReadOut, Error> {
     let what = What { client, image, platform: platform.as_ref() };
     let Taken { top, mut manifests, .. } = what.push(Ask::Manifests).await?;
     let nothing = || client.failed(image, "it was pushed without a manifest".to_owned());
     let top = top.ok_or_else(nothing)?;
+    let got = Digest::of(&top.bytes);
+    if got != *wanted_top {
+        return Err(client.failed(image, format!("it was pushed as {got}, not as {wanted_top}")));
+    }
     let read: Vec<Manifest> = manifests.values().filter_map(manifest).collect();
     let wanted: BTreeSet<Digest> = read.iter().map(|m| m.config.digest.clone()).collect();
     let configs = what.push(Ask::Small(wanted.clone())).await?.blobs;
     if !wanted.iter().all(|digest| configs.contains_key(digest)) {
         return Err(client.failed(image, "it was pushed without all of its configurations".to_owned()));
     }
-    manifests.remove(&Digest::of(&top.bytes));
+    manifests.remove(&got);
     let layers = read.into_iter().flat_map(|m| m.layers);
     let platforms =
         platform.iter().flat_map(|platform| layers.clone().map(|layer| (layer.digest, platform.clone())));

@@ -2,7 +2,7 @@
 
 use super::{
     Docker, DockerSettings,
-    api::{Client, ImageStore},
+    api::{Client, ImageStore, Inspected},
     read_out::{self, ReadOut},
 };
 use crate::{Error, LocalName, Named, Source, archive::ArchiveSource};
@@ -46,9 +46,23 @@ impl DockerSource {
         let client = self.docker.client().await?;
         let inspected = client.inspect(&self.name.to_string(), false).await?;
         let absent = || Error::NotFound { item: self.name(), there: Vec::new() };
-        let id = inspected.ok_or_else(absent)?.id;
-        let content = content(&client, &id, self.name(), &self.docker.settings).await?;
-        Ok(Found { client, id, content })
+        let inspected = inspected.ok_or_else(absent)?;
+        let content = content(&client, &inspected, self.name(), &self.docker.settings).await?;
+        Ok(Found { client, id: inspected.id, content })
+    }
+
+    /// What was saved must be what was asked for: docker's own store knows images by their configurations.
+    fn is_asked_for(&self, found: &Found, named: &Named) -> Result<(), Error> {
+        let got = match (found.client.store(), &named.document) {
+            (ImageStore::Classic, Document::Manifest(manifest)) => &manifest.config.digest,
+            _ => &named.descriptor.digest,
+        };
+        match *got == found.id {
+            true => Ok(()),
+            false => {
+                Err(found.client.failed(&self.name(), format!("it was saved as {got}, not as {}", found.id)))
+            }
+        }
     }
 
     fn absent(&self, what: &str, digest: &Digest) -> Error {
@@ -58,13 +72,14 @@ impl DockerSource {
 
 async fn content(
     client: &Client,
-    id: &Digest,
+    Inspected { id, has_name, .. }: &Inspected,
     name: String,
     settings: &DockerSettings,
 ) -> Result<Content, Error> {
     let containerd = client.store() == ImageStore::Containerd;
-    if containerd && client.place().shares_loopback() {
-        match read_out::read_out(client, id.as_str()).await {
+    // Pieces come by a name of ours. An image that has no other would go with it.
+    if containerd && *has_name && client.place().shares_loopback() {
+        match read_out::read_out(client, id).await {
             Ok(pieces) => return Ok(Content::Pieces(Box::new(pieces))),
             // A daemon in a network of its own does not reach us; one that has not all of an index does not push it.
             Err(error @ Error::Daemon { .. }) => tracing::debug!(%error, "the image is saved as a whole"),
@@ -83,7 +98,7 @@ async fn what_is_there(archive: &ArchiveSource, named: Named) -> Result<Named, E
     let mut there = Vec::new();
     for entry in &index.manifests {
         match archive.manifest(entry).await {
-            Ok(manifest) => there.push((entry.clone(), manifest)),
+            Ok(_) => there.push(entry),
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -92,9 +107,12 @@ async fn what_is_there(archive: &ArchiveSource, named: Named) -> Result<Named, E
         return Ok(named);
     }
     match there.as_slice() {
-        [(_, (bytes, kind))] => Named::new(named.reference, bytes.clone(), kind.as_deref()),
+        [only] => {
+            let (bytes, kind) = archive.manifest(only).await?;
+            Named::new(named.reference, bytes, kind.as_deref())
+        }
         _ => {
-            let manifests = there.into_iter().map(|(entry, _)| entry).collect();
+            let manifests = there.into_iter().cloned().collect();
             let index = Index { manifests, ..index.clone() };
             let bytes = serde_json::to_vec(&index).expect("an index that was read can be written");
             Named::new(named.reference, bytes, Some(&named.descriptor.media_type))
@@ -124,10 +142,13 @@ impl BlobSource for DockerSource {
 #[async_trait]
 impl Source for DockerSource {
     async fn named(&self) -> Result<Named, Error> {
-        let top = match &self.found().await?.content {
+        let found = self.found().await?;
+        let top = match &found.content {
             Content::Pieces(pieces) => &pieces.top,
             Content::Saved(archive) => {
-                let named = what_is_there(archive, archive.named().await?).await?;
+                let named = archive.named().await?;
+                self.is_asked_for(found, &named)?;
+                let named = what_is_there(archive, named).await?;
                 return Ok(Named { reference: self.name(), ..named });
             }
         };
@@ -140,6 +161,13 @@ impl Source for DockerSource {
             Content::Saved(archive) => return archive.manifest(descriptor).await,
         };
         let found = found.ok_or_else(|| self.absent("manifest", &descriptor.digest))?;
+        if found.bytes.len() as u64 != descriptor.size {
+            let why = format!("it has {} bytes, its index says {}", found.bytes.len(), descriptor.size);
+            return Err(Error::Corrupt {
+                item: format!("manifest {} of {}", descriptor.digest, self.name()),
+                why,
+            });
+        }
         Ok((found.bytes.to_vec(), Some(found.content_type.clone())))
     }
 
