@@ -50,7 +50,8 @@ fn an_image_is_needed_and_must_be_a_reference() {
 fn a_destination_is_needed() {
     // Whether there is a daemon shows when one is looked for; where there is none nothing else is done.
     let home = Home::new();
-    let ran = home.run(&["patch", "-i", "reg.example/a:1"]);
+    let nowhere = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let ran = home.run_with(&["patch", "-i", "reg.example/a:1"], &nowhere);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
     assert!(ran.stderr.contains("--push") && ran.stderr.contains("--oci-dir"), "{}", ran.stderr);
 }
