@@ -114,6 +114,12 @@ pub enum Error {
         /// What the policy says, printable.
         why: String,
     },
+    /// The form that was asked for has no room for what there is.
+    #[error("{why}")]
+    Unfit {
+        /// What it cannot hold, printable.
+        why: String,
+    },
     /// Our own disk.
     #[error("{doing}")]
     Io {

@@ -111,7 +111,7 @@ async fn what_copy_cannot_do_is_refused_and_nothing_is_written() {
     ] {
         let (source, content) = patched(folder.path(), &entries).await;
         let error = write(&source, &context(&file), &content).await.unwrap_err();
-        assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains(said), "{error}");
+        assert!(matches!(error, Error::Unfit { .. }) && error.to_string().contains(said), "{error}");
         assert!(!file.exists());
     }
     // On a patched image the new layer takes the place of the old one.

@@ -48,7 +48,7 @@ impl BuildContext {
     /// A context whose Dockerfile begins with the image as it was typed. Nothing is written yet.
     pub fn new(from: String, output: ContextOutput) -> Result<Self, Error> {
         // A reference has no character that means anything in a Dockerfile.
-        from.parse::<Reference>().map_err(|e| Error::Refused { why: e.to_string() })?;
+        from.parse::<Reference>().map_err(|e| Error::Unfit { why: e.to_string() })?;
         let name = match &output {
             ContextOutput::File(path) => format!("build context {}", path.display()),
             ContextOutput::Stream(_) => "build context on standard output".to_owned(),
@@ -57,7 +57,7 @@ impl BuildContext {
     }
 
     fn refused(&self, why: impl std::fmt::Display) -> Error {
-        Error::Refused { why: format!("no build context can be made for {}: {why}", self.from) }
+        Error::Unfit { why: format!("no build context can be made for {}: {why}", self.from) }
     }
 
     /// The patch layer, which is all that is new.
@@ -159,7 +159,7 @@ impl PatchLayer {
         let file = File::open(&self.path).map_err(|source| Error::Io { doing: doing(), source })?;
         let Descriptor { media_type, digest, size, .. } = &self.descriptor;
         let compression = media_type::compression(media_type)
-            .ok_or_else(|| Error::Refused { why: format!("a layer of type {media_type} cannot be read") })?;
+            .ok_or_else(|| Error::Unfit { why: format!("a layer of type {media_type} cannot be read") })?;
         let verified = layer::Verified::new(file, digest.clone(), *size);
         let limits = Limits::default();
         let walk = |stream: &mut dyn Read| {
@@ -336,7 +336,7 @@ fn plain(path: &str, kind: Kind, mode: u32) -> Result<Entry, layer::Error> {
 fn written(error: layer::Error) -> Error {
     match error {
         layer::Error::Io { source, .. } => failed_writing(source),
-        other => Error::Refused { why: other.to_string() },
+        other => Error::Unfit { why: other.to_string() },
     }
 }
 

@@ -206,7 +206,7 @@ fn docker_images<'a>(content: &'a Content, tar: &LoadTar<'a>) -> Result<Vec<Dock
         Root::Whole => content.image_for(&Platform::host()),
     };
     let Some(own) = own else { return Ok(Vec::new()) };
-    by_platform(all, own, tar.names).map_err(|e| Error::Refused { why: e.to_string() })
+    by_platform(all, own, tar.names).map_err(|e| Error::Unfit { why: e.to_string() })
 }
 
 /// The entries of `index.json`: what it leads to once for each name, or once without.

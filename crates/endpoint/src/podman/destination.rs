@@ -41,7 +41,7 @@ impl PodmanDestination {
 
     /// What is loaded under which name: the name itself comes last.
     fn pieces<'a>(&self, content: &'a Content) -> Result<Vec<Piece<'a>>, Error> {
-        let nothing = || Error::Refused { why: format!("there is no image for {}", self.name()) };
+        let nothing = || Error::Unfit { why: format!("there is no image for {}", self.name()) };
         let own = content.image_for(&Platform::host()).ok_or_else(nothing)?;
         let others = content.manifests().iter().filter(|m| m.patched && m.entry.digest != own.entry.digest);
         let named = |image: &'a Outgoing| {
@@ -49,7 +49,7 @@ impl PodmanDestination {
             Some(name.map(|name| Piece { image, name }))
         };
         let pieces: Result<Vec<_>, _> = others.filter_map(named).collect();
-        let mut pieces = pieces.map_err(|e| Error::Refused { why: e.to_string() })?;
+        let mut pieces = pieces.map_err(|e| Error::Unfit { why: e.to_string() })?;
         pieces.push(Piece { image: own, name: self.name.clone() });
         Ok(pieces)
     }
@@ -125,7 +125,7 @@ impl PodmanDestination {
 /// podman's id of an image: the digest of its config.
 fn config_of(image: &Outgoing) -> Result<Digest, Error> {
     let config = image.blobs.first().map(|blob| blob.descriptor.digest.clone());
-    config.ok_or_else(|| Error::Refused { why: format!("{} is no image", image.entry.digest) })
+    config.ok_or_else(|| Error::Unfit { why: format!("{} is no image", image.entry.digest) })
 }
 
 fn is_same(found: &Inspected, image: &Outgoing) -> bool {
