@@ -7,7 +7,7 @@ use crate::{
     findings::{self, Reports, Scanner},
     host,
     image_format::ImageFormat,
-    lifecycle_api, output, places, policy, registry_access, repositories,
+    lifecycle_api, local_places, output, places, policy, registry_access, repositories,
     settings::{Certificates, Settings, absolute},
     source_policy::SourcePolicy,
     stop::Stop,
@@ -91,6 +91,7 @@ impl<'a> Job<'a> {
         let address = registry_access::whole(address, name, settings, run)?;
         let deliver = |target: &TargetArgs| delivery(&address, target).map(|d| (d, target.overwrite));
         let delivery = wanted.target.map(deliver).transpose()?;
+        delivery.as_ref().map_or(Ok(()), |(delivery, _)| local_places::check(delivery))?;
         let target = delivery.as_ref().map(|(delivery, _)| delivery).zip(wanted.target);
         let stream_name = streams::check(&address, target)?;
         let context =

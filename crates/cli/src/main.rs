@@ -9,6 +9,7 @@ mod host;
 mod image_format;
 mod job;
 mod lifecycle_api;
+mod local_places;
 mod logs;
 mod output;
 mod places;

@@ -1,7 +1,7 @@
 //! Several destinations as one, written one after another: the last, whose name moves last of all, speaks for them.
 
 use async_trait::async_trait;
-use endpoint::{Destination, Error, Load, Receipt, WriteRequest};
+use endpoint::{Destination, Error, Receipt, WriteRequest};
 use oci::{Digest, ImageLayer};
 use std::sync::Arc;
 
@@ -46,19 +46,17 @@ impl Destination for Several {
 
 /// A receipt with what an earlier destination took.
 fn joined(last: Receipt, earlier: Receipt) -> Receipt {
-    let load = match (earlier.load, last.load) {
-        (Some(Load::Full), _) | (_, Some(Load::Full)) => Some(Load::Full),
-        (one, other) => other.or(one),
-    };
+    let before = [earlier.written(), last.before].concat();
     Receipt {
         reference: last.reference,
         digest: last.digest,
+        load: last.load,
+        before,
         bytes_uploaded: earlier.bytes_uploaded + last.bytes_uploaded,
         base_bytes_uploaded: earlier.base_bytes_uploaded + last.base_bytes_uploaded,
         base_bytes_copied: earlier.base_bytes_copied + last.base_bytes_copied,
         mounted: earlier.mounted + last.mounted,
         existing: earlier.existing + last.existing,
-        load,
         notes: [earlier.notes, last.notes].concat(),
     }
 }
@@ -106,6 +104,8 @@ mod tests {
         let receipt = both.write(&request).await.unwrap();
         assert_eq!(receipt.reference, format!("oci:{}:x", at("second").display()));
         assert_eq!(receipt.digest, image.descriptor.digest);
+        let written: Vec<String> = receipt.written().into_iter().map(|written| written.reference).collect();
+        assert_eq!(written, ["first", "second"].map(|name| format!("oci:{}:x", at(name).display())));
         for name in ["first", "second"] {
             assert_eq!(
                 layout(&at(name)).current().await.unwrap().as_ref(),

@@ -46,8 +46,21 @@ pub struct Receipt {
     pub existing: usize,
     /// How it was brought there, where there is a choice.
     pub load: Option<Load>,
+    /// The other places that it was written to before, where there are several; the numbers above are of all of them.
+    pub before: Vec<Written>,
     /// What the user should know: what the place could not take, or was asked to forget.
     pub notes: Vec<String>,
+}
+
+/// A name, and what it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The whole name.
+    pub reference: String,
+    /// The digest of what it leads to now.
+    pub digest: Digest,
+    /// How it was brought there, where there is a choice.
+    pub load: Option<Load>,
 }
 
 /// How a local daemon was given an image.
@@ -60,6 +73,12 @@ pub enum Load {
 }
 
 impl Receipt {
+    /// Every place that it was written to, in that order.
+    pub fn written(&self) -> Vec<Written> {
+        let Receipt { reference, digest, load, .. } = self.clone();
+        self.before.iter().cloned().chain([Written { reference, digest, load }]).collect()
+    }
+
     pub(crate) fn new(reference: String, digest: Digest) -> Self {
         Receipt {
             reference,
@@ -70,6 +89,7 @@ impl Receipt {
             mounted: 0,
             existing: 0,
             load: None,
+            before: Vec::new(),
             notes: Vec::new(),
         }
     }

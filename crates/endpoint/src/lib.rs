@@ -25,7 +25,7 @@ pub use address::{Address, AddressError, LocalName};
 pub use connections::Connections;
 pub use containerd::{Containerd, ContainerdDestination, ContainerdSource};
 pub use content::{Blob, Content, From, Outgoing};
-pub use destination::{Destination, Load, Receipt, WriteRequest};
+pub use destination::{Destination, Load, Receipt, WriteRequest, Written};
 pub use docker::{Docker, DockerDestination, DockerFacts, DockerSettings, DockerSource, ImageStore};
 pub use error::Error;
 pub use layout::{LayoutDestination, LayoutSource};

@@ -6,6 +6,7 @@ use crate::{
     format::Reencoded,
     line::{Patcher, Request, Subject},
     lineage::{self, Lineage, PatchFacts},
+    record,
     result::{PatchedRecord, ResultDocument},
 };
 use endpoint::{Content, Outgoing, Receipt, Source, WriteRequest};
@@ -143,6 +144,7 @@ impl Patcher {
         let failed = |source| Error::Destination { name: target.name.clone(), source };
         let writing = async { target.destination.write(&write).await.map_err(failed) };
         let receipt = self.timed(Phase::Deliver, document, writing).await?;
+        document.deliveries = record::deliveries(&receipt);
         document.counters.base_bytes_uploaded = receipt.base_bytes_uploaded;
         document.counters.bytes_uploaded = receipt.bytes_uploaded;
         for note in &receipt.notes {

@@ -1,15 +1,30 @@
 //! Values of the line as records of the result document.
 
 use crate::result::{
-    Counters, FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument, SCHEMA_VERSION, Status,
-    StepRecord,
+    Counters, DeliveryRecord, FetchRecord, FindingRecord, FixRecord, PackageRecord, ResultDocument,
+    SCHEMA_VERSION, Status, StepRecord,
 };
+use endpoint::{Load, Receipt, Written};
 use engine::{Fetch, FetchKind, StepResult};
 use plan::{Outcome, Plan, Scope, Settled, Upgrade};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+
+/// Where an image was written.
+pub(crate) fn deliveries(receipt: &Receipt) -> Vec<DeliveryRecord> {
+    let word = |load| match load {
+        Load::Thin => "thin".to_owned(),
+        Load::Full => "full".to_owned(),
+    };
+    let record = |written: Written| DeliveryRecord {
+        reference: written.reference,
+        digest: written.digest.to_string(),
+        load: written.load.map(word),
+    };
+    receipt.written().into_iter().map(record).collect()
+}
 
 /// A document that says nothing yet.
 pub(crate) fn blank(tool_version: &str, engine: &str) -> ResultDocument {
@@ -20,6 +35,7 @@ pub(crate) fn blank(tool_version: &str, engine: &str) -> ResultDocument {
         error: None,
         image: Default::default(),
         patched: None,
+        deliveries: Vec::new(),
         scope: String::new(),
         plan: Vec::new(),
         packages: Vec::new(),

@@ -26,6 +26,9 @@ pub struct ResultDocument {
     /// The patched image, where one was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patched: Option<PatchedRecord>,
+    /// Every place that the patched image was written to, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryRecord>,
     /// `report` or `update-all`.
     pub scope: String,
     /// The packages the plan names, with their bounds. Empty for `update-all`.
@@ -148,6 +151,20 @@ pub struct PatchedRecord {
     pub layer: LayerRecord,
     /// What it records about its own origin.
     pub lineage: crate::lineage::Lineage,
+}
+
+/// A place that the patched image, or the index with it, was written to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryRecord {
+    /// Its whole name there.
+    pub reference: String,
+    /// What the name leads to there: a manifest or an index; in stores that know images by their configurations, that of this
+    /// host's image.
+    pub digest: String,
+    /// How a local daemon was given it: `thin` (only what it did not have) or `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<String>,
 }
 
 /// An index with patched images.

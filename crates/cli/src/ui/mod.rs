@@ -29,6 +29,9 @@ use std::{
 /// not drawn.
 const WAITING_MAX: usize = 16_384;
 
+/// Longest line that is written at once; a result object may be longer.
+const LINE_BYTES: usize = 64 << 10;
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -121,10 +124,15 @@ impl Progress {
 fn display(style: Style, paint: paint::Paint) -> Box<dyn Display> {
     match style {
         Style::Live => Box::new(live::Live::new(paint)),
-        Style::Lines => Box::new(lines::Lines::new(io::stderr(), paint)),
-        Style::Quiet => Box::new(lines::Warnings(io::stderr(), paint)),
-        Style::Json => Box::new(json::Json(io::stderr())),
+        Style::Lines => Box::new(lines::Lines::new(whole_lines(), paint)),
+        Style::Quiet => Box::new(lines::Warnings(whole_lines(), paint)),
+        Style::Json => Box::new(json::Json(whole_lines())),
     }
+}
+
+/// Standard error, a line at a time: other programs of a pipeline write to the same.
+fn whole_lines() -> io::LineWriter<io::Stderr> {
+    io::LineWriter::with_capacity(LINE_BYTES, io::stderr())
 }
 
 fn draw(mut display: Box<dyn Display>, receiver: &Receiver<Message>) -> bool {

@@ -40,12 +40,14 @@ pub fn summary(document: &ResultDocument, paint: Paint) -> String {
 fn several(document: &ResultDocument, paint: Paint) -> String {
     let mut out = match (&document.index, document.status) {
         (Some(index), _) => {
-            let rows = [
-                ["image".to_owned(), printable(&document.image.name).into_owned()],
-                ["patched".to_owned(), paint.strong(&printable(&index.reference))],
-                ["digest".to_owned(), printable(&index.digest).into_owned()],
-            ];
-            format!("{}\n{}", paint.good("Image patched"), table(&rows.map(Vec::from), 2))
+            let mut rows = vec![["image".to_owned(), printable(&document.image.name).into_owned()]];
+            rows.extend(places(document, &index.reference, paint));
+            rows.push(["digest".to_owned(), printable(&index.digest).into_owned()]);
+            format!(
+                "{}\n{}",
+                paint.good("Image patched"),
+                table(&rows.into_iter().map(Vec::from).collect::<Vec<_>>(), 2)
+            )
         }
         (None, Status::UpToDate) => "Image is already up-to-date. No patch was applied.\n".to_owned(),
         (None, _) => String::new(),
@@ -115,13 +117,23 @@ fn head(document: &ResultDocument, patched: &PatchedRecord, paint: Paint) -> Str
         0 => String::new(),
         n => format!(", {n} removed"),
     };
-    let rows = [
-        ["image".to_owned(), printable(&document.image.name).into_owned()],
-        ["patched".to_owned(), paint.strong(&printable(&patched.reference))],
-        ["digest".to_owned(), printable(&patched.digest).into_owned()],
-        ["layer".to_owned(), format!("{}, {} entries{removed}, {place}", bytes(layer.size), layer.entries)],
-    ];
-    format!("{}\n{}", paint.good("Image patched"), table(&rows.map(Vec::from), 2))
+    let mut rows = vec![["image".to_owned(), printable(&document.image.name).into_owned()]];
+    rows.extend(places(document, &patched.reference, paint));
+    rows.push(["digest".to_owned(), printable(&patched.digest).into_owned()]);
+    let layer = format!("{}, {} entries{removed}, {place}", bytes(layer.size), layer.entries);
+    rows.push(["layer".to_owned(), layer]);
+    let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
+    format!("{}\n{}", paint.good("Image patched"), table(&rows, 2))
+}
+
+/// The name that speaks for all, and below it the other places it was written to.
+fn places(document: &ResultDocument, first: &str, paint: Paint) -> Vec<[String; 2]> {
+    let others = document.deliveries.iter().map(|delivery| &delivery.reference);
+    let others = others.filter(|reference| *reference != first);
+    let row = |reference: &String| [String::new(), paint.strong(&printable(reference))];
+    let mut rows = vec![["patched".to_owned(), paint.strong(&printable(first))]];
+    rows.extend(others.map(row));
+    rows
 }
 
 fn packages(packages: &[PackageRecord], paint: Paint) -> String {
@@ -230,6 +242,8 @@ pub(crate) mod tests {
                     "entries": 12, "removed": 1, "epoch": 0},
                 "lineage": {"baseDigest": "", "baseName": "", "baseLayers": 2, "baseChain": "", "patchLayer": "",
                     "planDigest": "", "toolVersion": ""}},
+            "deliveries": [{"reference": "oci:d\u{7}:1", "digest": "sha256:bb"},
+                {"reference": "reg.example/app:1-patched", "digest": "sha256:bb"}],
             "packages": [{"name": "libssl3", "architecture": "amd64", "from": "1", "to": "2"},
                 {"name": "new", "architecture": "all", "to": "1"}],
             "findings": [finding("CVE-1", "libssl3", "fixed"), finding("CVE-2", "bash", "held"),
@@ -240,6 +254,7 @@ pub(crate) mod tests {
 Image patched
   image    reg.example/app:1
   patched  reg.example/app:1-patched
+           oci:d\\u{7}:1
   digest   sha256:bb
   layer    3.2 MB, 12 entries, 1 removed, on 2 unchanged layers
 
