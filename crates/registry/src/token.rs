@@ -70,11 +70,11 @@ impl TokenService {
         realm: &str,
         service: Option<String>,
     ) -> Result<Self, Error> {
-        let refuse = |why: &str| {
-            let why = format!("token service {} {why}", printable(realm, REALM_CHARS_SHOWN));
-            Error::Challenge { host: host.to_owned(), why }
-        };
-        let url = Url::parse(realm).map_err(|_| refuse("is not a valid URL"))?;
+        let wrong = |why: String| Error::Challenge { host: host.to_owned(), why };
+        let url = Url::parse(realm).map_err(|_| wrong("token service is not a valid URL".to_owned()))?;
+        // A password in it, or what follows the path, is not repeated.
+        let refuse =
+            |why: &str| wrong(format!("token service {} {why}", printable(&shown(&url), REALM_CHARS_SHOWN)));
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("holds a user or password"));
         }
@@ -180,6 +180,11 @@ mod tests {
             ("https://192.0.2.1/", "/token", false),
         ] {
             assert_eq!(service(registry, realm).await.is_ok(), good, "{registry} {realm}");
+        }
+        for realm in ["https://u:secret@auth.example/t?secret", "http://auth.example/t?x=secret", "//secret"]
+        {
+            let error = service("https://192.0.2.1/", realm).await.err().expect("it is refused").to_string();
+            assert!(error.contains("token service") && !error.contains("secret"), "{error}");
         }
     }
 

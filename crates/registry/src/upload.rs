@@ -8,7 +8,7 @@ use crate::{
 };
 use fetch::client::{
     Body, HeaderName, HeaderValue, Method, Pauses, Reach, Request, Response, StatusCode, Url,
-    is_loopback_host, printable, same_origin,
+    is_loopback_host, printable, same_origin, shown,
 };
 use oci::Digest;
 use std::{
@@ -142,10 +142,13 @@ impl Registry {
         let text = response.header(&LOCATION);
         let text = text.ok_or_else(|| self.protocol(doing, "it names no location for the bytes"))?;
         let base = response.url();
+        let url = base.join(text);
+        let url = url.map_err(|_| self.protocol(doing, "the location that it names is not a valid URL"))?;
+        // What follows the path may be a token, so it is not repeated.
         let refuse = |why: &str| {
-            self.protocol(doing, format!("location {} {why}", printable(text, LOCATION_CHARS_SHOWN)))
+            let url = printable(&shown(&url), LOCATION_CHARS_SHOWN);
+            self.protocol(doing, format!("location {url} {why}"))
         };
-        let url = base.join(text).map_err(|_| refuse("is not a valid URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("holds a user or password"));
         }

@@ -228,12 +228,14 @@ async fn upload_locations_elsewhere_get_no_credentials() {
         ("http://169.254.169.254/x", "metadata"),
         ("https://169.254.169.254/x", "metadata"),
         ("ftp://127.0.0.1/x", "neither"),
-        ("http://u:p@127.0.0.1/x", "user or password"),
+        ("http://u:secret@127.0.0.1/x?state=secret", "user or password"),
+        ("ftp://127.0.0.1/x?state=secret", "neither"),
+        ("http://[secret", "not a valid URL"),
     ] {
         let near = near(location.into());
         let result = registry_as(&near, basic()).upload_blob("x", &layer().digest, body()).await;
         let text = fetch::client::error_text(&result.unwrap_err());
-        assert!(text.contains(reason), "{location}: {text}");
+        assert!(text.contains(reason) && !text.contains("secret"), "{location}: {text}");
         assert!(near.saw_authorization());
     }
     let far = FaultRegistry::start();
