@@ -140,6 +140,9 @@ fn platform_text(platform: &PlatformInspection) -> String {
 }
 
 fn origin(platform: &PlatformInspection) -> &'static str {
+    if !platform.platform.starts_with("linux/") {
+        return "only Linux images can be patched";
+    }
     match platform.origin.as_str() {
         "patched" => "patched by copa; patching it again takes the place of its patch layer",
         "patched-elsewhere" => "patched by another tool; patching it again takes the place of those layers",
@@ -214,6 +217,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let windows = PlatformInspection { platform: "windows/amd64".into(), ..platform };
+        assert!(platform_text(&windows).contains("only Linux images can be patched"));
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     }
 }

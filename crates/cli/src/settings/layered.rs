@@ -19,7 +19,7 @@ use clap::{
 use std::{collections::BTreeMap, ffi::OsString};
 
 /// Commands whose own flags can be set outside the command line; those of the others are asked for each time.
-const SETTABLE: [&str; 2] = ["patch", "plan"];
+const SETTABLE: [&str; 4] = ["patch", "plan", "generate", "inspect"];
 
 /// Why there are no arguments to work with.
 #[derive(Debug)]
@@ -241,6 +241,24 @@ mod tests {
         match read(argv, &environment)?.command {
             Some(Command::Patch(args)) => Ok(*args),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_about_an_image_goes_by_the_same_settings() {
+        let environment = Environment::of([("COPA_CA_CERT", "ca.pem")]);
+        for command in ["patch", "plan", "generate", "inspect"] {
+            let argv: Vec<OsString> = ["copa", command, "--timeout=1m"].map(OsString::from).into();
+            let image = (command == "inspect").then(|| "app:1".into());
+            let cli = read(argv.into_iter().chain(image).collect(), &environment).unwrap();
+            let certificates = match cli.command.unwrap() {
+                Command::Patch(args) => args.run.ca_cert,
+                Command::Plan(args) => args.run.ca_cert,
+                Command::Generate(args) => args.run.ca_cert,
+                Command::Inspect(args) => args.ca_cert,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(certificates.as_deref(), Some("ca.pem".as_ref()), "{command}");
         }
     }
 
