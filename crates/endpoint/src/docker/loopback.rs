@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use oci::{
     Digest,
     limits::{CONFIG_BYTES_MAX, INDEX_ENTRIES_MAX, MANIFEST_BYTES_MAX},
@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
@@ -24,6 +25,8 @@ use tokio::{
 
 /// Connections that are served at once; a daemon pushes five blobs at a time.
 const CONNECTIONS_MAX: usize = 32;
+/// How long a connection may say nothing: others of this machine reach the port too, and must not keep the daemon out.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 /// Most blobs that are kept in memory.
 const SMALL_MAX: usize = INDEX_ENTRIES_MAX;
 /// Bytes of all that is kept in memory.
@@ -104,7 +107,7 @@ impl Loopback {
             taken: Mutex::default(),
             progress: Notify::new(),
         });
-        let serving = tokio::spawn(serve(listener, shared.clone()));
+        let serving = tokio::spawn(serve(listener, shared.clone(), SILENCE_LIMIT));
         Ok(Loopback { repository, shared, serving })
     }
 
@@ -146,7 +149,7 @@ pub(super) fn random_name() -> io::Result<String> {
     Ok(format!("copa/{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()))
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>, silence: Duration) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Ends with this task.
     let mut connections = JoinSet::new();
@@ -159,6 +162,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             let service = service_fn(|request| answer(shared.clone(), request));
             // What goes wrong here goes wrong for the daemon, which says so.
             let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(silence)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
             drop(place);
@@ -173,7 +178,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     if path == "/v2/" {
         return Ok(plain(StatusCode::OK));
     }
-    let Some(rest) = path.strip_prefix(&shared.prefix) else { return Ok(plain(StatusCode::NOT_FOUND)) };
+    let Some(rest) = path.strip_prefix(&shared.prefix) else {
+        // Whoever does not know the name has no business here.
+        return Ok(with(StatusCode::NOT_FOUND, "connection", "close"));
+    };
     if let Some(selector) = rest.strip_prefix("manifests/") {
         return match *request.method() {
             Method::PUT => shared.manifest(selector, request).await,
@@ -327,6 +335,39 @@ mod tests {
         ] {
             assert_eq!(digest_of(&query), found, "{query}");
         }
+    }
+
+    #[tokio::test]
+    async fn silent_connections_of_others_do_not_keep_the_daemon_out() {
+        use tokio::{
+            io::AsyncReadExt,
+            net::TcpStream,
+            time::{Duration, timeout},
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            prefix: "/v2/copa/x/".into(),
+            wanted: BTreeSet::new(),
+            stream: Mutex::default(),
+            turns_away: false,
+            taken: Mutex::default(),
+            progress: Notify::new(),
+        });
+        let serving = tokio::spawn(serve(listener, shared, Duration::from_millis(100)));
+        let mut silent = Vec::new();
+        for _ in 0..=CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        for (path, status) in [("/v2/", "200"), ("/v2/copa/other/manifests/read", "404")] {
+            let mut daemon = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            daemon.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            timeout(Duration::from_secs(20), daemon.read_exact(&mut answer)).await.unwrap().unwrap();
+            assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
+        }
+        serving.abort();
     }
 
     #[test]
