@@ -104,11 +104,11 @@ struct Reading<'a> {
 
 /// Bytes of documents that are held.
 #[derive(Default)]
-struct Held(usize);
+pub(crate) struct Held(usize);
 
 impl Held {
     /// So many more; an error where they are too many.
-    fn take(&mut self, bytes: usize, item: &str) -> Result<(), Error> {
+    pub(crate) fn take(&mut self, bytes: usize, item: &str) -> Result<(), Error> {
         self.0 = self.0.saturating_add(bytes);
         if self.0 <= HELD_BYTES_MAX {
             return Ok(());
@@ -371,7 +371,7 @@ fn moved(entry: &Descriptor, bytes: &[u8]) -> Descriptor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use async_trait::async_trait;
     use oci::Reference;
@@ -379,11 +379,11 @@ mod tests {
 
     /// Documents and configs by their digests.
     #[derive(Default)]
-    struct Store(BTreeMap<Digest, Vec<u8>>);
+    pub(crate) struct Store(BTreeMap<Digest, Vec<u8>>);
 
     impl Store {
         /// Keeps a document, and gives its descriptor with these fields beside.
-        fn put(&mut self, kind: &str, document: &Value, more: &Value) -> Value {
+        pub(crate) fn put(&mut self, kind: &str, document: &Value, more: &Value) -> Value {
             let bytes = document.to_string().into_bytes();
             let mut descriptor = serde_json::to_value(Descriptor::of(kind, &bytes)).unwrap();
             descriptor.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -411,12 +411,12 @@ mod tests {
             self.put(media_type::OCI_MANIFEST, &manifest, &more)
         }
 
-        fn index(&mut self, entries: &[Value]) -> Value {
+        pub(crate) fn index(&mut self, entries: &[Value]) -> Value {
             let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries, "x": "kept"});
             self.put(media_type::OCI_INDEX, &index, &json!({}))
         }
 
-        fn named(&self, descriptor: &Value) -> Named {
+        pub(crate) fn named(&self, descriptor: &Value) -> Named {
             let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
             Named::new("app:1".into(), self.0[&digest].clone(), None).unwrap()
         }
@@ -449,7 +449,7 @@ mod tests {
         }
     }
 
-    fn platform(architecture: &str) -> Value {
+    pub(crate) fn platform(architecture: &str) -> Value {
         json!({"platform": {"os": "linux", "architecture": architecture}})
     }
 

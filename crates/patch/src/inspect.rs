@@ -1,7 +1,7 @@
 //! What is known of an image's patches: read, never run, and held against the original where that is at hand.
 
 use crate::{
-    index::{self, Role},
+    index::{self, Held, Role},
     lineage::{self, BaseError, BuiltOn, Found, Lineage, Origin},
     pinned::Pinned,
     record,
@@ -199,12 +199,14 @@ async fn images(
     if let Some(wanted) = request.platforms.iter().find(|w| !there.iter().any(|(_, p)| p == w)) {
         return Err(missing(named, wanted, available()));
     }
-    let mut found = Vec::new();
+    let (mut found, mut held) = (Vec::new(), Held::default());
     let wanted = |platform: &Platform| request.platforms.is_empty() || request.platforms.contains(platform);
     for (entry, platform) in there.iter().filter(|(_, platform)| wanted(platform)) {
         let place: Arc<dyn Source> =
             Arc::new(Pinned::entry(source.clone(), named, (entry, platform), available()).await?);
-        found.push((place.image(platform).await?.image, place));
+        let image = place.image(platform).await?.image;
+        held.take(image.manifest_bytes.len() + image.config_bytes.len(), &named.reference)?;
+        found.push((image, place));
     }
     Ok(found)
 }
@@ -330,4 +332,38 @@ fn inventory(tree: &dyn Tree, request: &InspectRequest) -> Result<Inventory, Ins
 /// The JSON Schema of the document.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Inspection).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::tests::{Store, platform};
+    use oci::{Descriptor, Digest, media_type};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn images_are_bounded_in_all_not_only_each() {
+        let (mut store, padding) = (Store::default(), "x".repeat(4_000_000));
+        let config = json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers",
+            "diff_ids": [Digest::of(b"layer")]}});
+        let config = store.put(media_type::OCI_CONFIG, &config, &json!({}));
+        let layer = Descriptor::of(media_type::OCI_LAYER, b"layer");
+        let manifest = json!({"schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config,
+            "layers": [layer], "annotations": {"padding": padding}});
+        let image = store.put(media_type::OCI_MANIFEST, &manifest, &platform("amd64"));
+        let tops = [2, 17].map(|times| store.index(&vec![image.clone(); times]));
+        let named = tops.map(|top| store.named(&top));
+        let source: Arc<dyn Source> = Arc::new(store);
+        let request = InspectRequest {
+            name: "app:1".into(),
+            source,
+            base: None,
+            platforms: Vec::new(),
+            packages: None,
+        };
+        let [few, many] = named;
+        assert_eq!(images(&request, &few).await.map(|found| found.len()).ok(), Some(2));
+        let refused = format!("{:?}", images(&request, &many).await.err());
+        assert!(refused.contains("bytes in all"), "{refused}");
+    }
 }
