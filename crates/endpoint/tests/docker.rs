@@ -29,6 +29,8 @@ struct Setting {
 }
 
 const IMAGE: &str = "local.example/team/tiny:1";
+/// So much that docker is at work on it for a while.
+const LARGE_BYTES: usize = 200 << 20;
 
 impl Setting {
     fn new(version: DockerVersion, store: Store) -> Setting {
@@ -361,6 +363,39 @@ async fn names_are_not_moved_by_what_is_refused_or_interrupted() {
     assert_eq!(setting.destination(IMAGE, false).await.current().await.unwrap(), id);
     let replaced = write(&source, &setting.destination(IMAGE, true).await, &image, &layer).await.unwrap();
     assert_eq!(setting.destination(IMAGE, false).await.current().await.unwrap(), Some(replaced.digest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_docker_has_whole_and_still_loads_leaves_no_name_when_it_is_interrupted() {
+    if let Some(reason) = skipped() {
+        skip!("{reason}");
+    }
+    let setting = Setting::new(DockerVersion::V26, Store::Classic);
+    let before = setting.names();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let mut large = tiny_image::image(testkit::image::native_architecture()).unwrap();
+    large.layers.push(testkit::image::Layer::Tar(tar::write(&[Entry::file("large", vec![7; LARGE_BYTES])])));
+    large.compression = testkit::image::Compression::None;
+    layout.add("large", &large).unwrap();
+    let source = LayoutSource::new(folder.path().to_owned(), Some("large".to_owned()));
+    let found = source.image(&Platform::host()).await.unwrap();
+    let content = Content::patched(found.image, &BTreeMap::new());
+    let (destination, cancel) = (setting.destination("x:1", false).await, CancellationToken::new());
+    let progress = |_: &Digest, done: u64, total: u64| {
+        if done == total && total > LARGE_BYTES as u64 {
+            let cancel = cancel.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                cancel.cancel();
+            });
+        }
+    };
+    let request = WriteRequest { content: &content, source: &source, progress: &progress, cancel: &cancel };
+    let ended = destination.write(&request).await;
+    assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(setting.names(), before);
 }
 
 /// A source whose layers begin and never come.

@@ -155,9 +155,14 @@ impl Client {
 
     /// Takes a name away, and the image where it has no other. No name is no error.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), Error> {
+        self.remove_if_there(name).await.map(drop)
+    }
+
+    /// Takes a name away, and says whether there was one.
+    pub(crate) async fn remove_if_there(&self, name: &str) -> Result<bool, Error> {
         match self.ask(Method::DELETE, &self.path(&format!("/images/{name}")), name).await {
-            Err(Error::NotFound { .. }) => Ok(()),
-            other => other,
+            Err(Error::NotFound { .. }) => Ok(false),
+            other => other.map(|()| true),
         }
     }
 

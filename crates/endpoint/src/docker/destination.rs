@@ -180,7 +180,7 @@ impl DockerDestination {
         let name = [name.map_err(|e| self.client.failed("a name of ours", e.to_string()))?];
         let root = piece.image.map_or(Root::Whole, Root::Image);
         let tar = LoadTar { root, names: &name, base };
-        let sent = upload(&self.client, request, &tar, &piece.name.to_string()).await?;
+        let sent = upload(&self.client, request, &tar, (&piece.name.to_string(), &temporary)).await?;
         let loaded = verify::Loaded {
             client: &self.client,
             name: &temporary.name(),

@@ -1,6 +1,6 @@
 //! A tar to load as the body of a request, made while it is sent.
 
-use super::api::Client;
+use super::{api::Client, temporary::Temporary};
 use crate::{
     Error, WriteRequest,
     archive::{LoadTar, TarSent, write_load_tar},
@@ -20,16 +20,25 @@ const CHUNK_BYTES: usize = 128 << 10;
 /// Chunks that wait.
 const WAITING: usize = 2;
 
-/// Has the daemon load a tar. A tar that cannot be made breaks the request off, so that nothing of it has a name.
+/// Has the daemon load a tar that names `temporary`. A tar that cannot be made breaks the request off, so that nothing of it has a
+/// name; once all of it was sent, the daemon goes on by itself.
 pub(super) async fn upload(
     client: &Client,
     request: &WriteRequest<'_>,
     tar: &LoadTar<'_>,
-    item: &str,
+    (item, temporary): (&str, &Temporary),
 ) -> Result<TarSent, Error> {
     let (sender, body) = Channel::<Bytes, io::Error>::new(WAITING);
-    let made = make(request, tar, sender);
-    let loaded = client.load(item, body.boxed_unsync());
+    let made = async {
+        let made = make(request, tar, sender).await;
+        temporary.set_underway(made.is_ok());
+        made
+    };
+    let loaded = async {
+        let loaded = client.load(item, body.boxed_unsync()).await;
+        temporary.set_underway(false);
+        loaded
+    };
     let (made, loaded) = futures_util::future::join(made, loaded).await;
     match (made, loaded) {
         (Ok(sent), Ok(())) => Ok(sent),
