@@ -114,6 +114,15 @@ async fn what_fails_leaves_the_names_as_they_were() {
     assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
     let id = ContainerdDestination::open(reach(&daemon), &LocalName::Id(oci::Digest::of(b"")), false).await;
     assert!(matches!(id.err(), Some(Error::NoTag { .. })));
+    // A digest is not passed over: what else has the tag is another image.
+    let (there, other) = (own.named().await.unwrap().descriptor.digest, oci::Digest::of(b"other"));
+    let has = async |text: String| reach(&daemon).has(&name(&text)).await.unwrap();
+    assert!(has(format!("tiny@{there}")).await && has(format!("tiny:0@{there}")).await);
+    assert!(!has(format!("tiny@{other}")).await && !has(format!("tiny:0@{other}")).await);
+    assert!(!has(format!("elsewhere@{there}")).await);
+    let pinned = ContainerdSource::new(reach(&daemon), name(&format!("tiny:0@{other}")));
+    let absent = pinned.named().await.unwrap_err();
+    assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
     let nowhere = Containerd::find(&Programs::default(), &daemon.socket()).unwrap_err();
     assert!(matches!(nowhere, Error::Unavailable { .. }));
 }

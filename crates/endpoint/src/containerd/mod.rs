@@ -62,15 +62,23 @@ impl Containerd {
         Error::Unavailable { what: "containerd".into(), tried }
     }
 
-    /// What a name leads to: type and digest. By its id, the first image that leads to that digest.
+    /// What a name leads to: type and digest. By its id, the first image that leads to that digest; by a reference with a
+    /// digest, the first of that repository.
     async fn image(&self, name: &LocalName) -> Result<Option<(String, Digest)>, Error> {
         // Neither references nor digests can hold a quote.
-        let filter = match name {
-            LocalName::Reference(reference) => format!("name==\"{}\"", whole(reference)),
-            LocalName::Id(digest) => format!("target.digest==\"{digest}\""),
+        let of_digest = |digest: &Digest| format!("target.digest==\"{digest}\"");
+        let (filter, repository) = match name {
+            LocalName::Reference(reference) => match reference.digest() {
+                None => (format!("name==\"{}\"", whole(reference)), None),
+                Some(digest) => {
+                    (of_digest(digest), Some(format!("{}/{}", reference.host(), reference.repository())))
+                }
+            },
+            LocalName::Id(digest) => (of_digest(digest), None),
         };
         let listed = self.ask(&["images", "ls", &filter]).await?;
-        Ok(listed.lines().take(LINES_MAX).find_map(image_line))
+        let fits = |line: &&str| repository.as_ref().is_none_or(|repository| is_named(line, repository));
+        Ok(listed.lines().take(LINES_MAX).filter(fits).find_map(image_line))
     }
 
     /// Digests of everything that is in its content store.
@@ -91,6 +99,12 @@ impl Containerd {
     }
 }
 
+/// Whether a line of `ctr images ls` is of an image of this repository.
+fn is_named(line: &str, repository: &str) -> bool {
+    let name = line.split_whitespace().next().unwrap_or_default();
+    name.strip_prefix(repository).is_some_and(|rest| rest.starts_with([':', '@']))
+}
+
 /// A line of `ctr images ls`: name, type, digest, size, …
 fn image_line(line: &str) -> Option<(String, Digest)> {
     let mut words = line.split_whitespace().skip(1);
@@ -107,6 +121,14 @@ mod tests {
         let digest = Digest::of(b"x");
         let line = format!("docker.io/library/d:1 application/x {digest} 11.2 MiB linux/amd64 -      ");
         assert_eq!(image_line(&line), Some(("application/x".to_owned(), digest)));
+        for (repository, is) in [
+            ("docker.io/library/d", true),
+            ("docker.io/library", false),
+            ("docker.io/library/d:1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_named(&line, repository), is, "{repository}");
+        }
         for line in ["REF TYPE DIGEST SIZE PLATFORMS LABELS", "", "a b", "a b sha256:00"] {
             assert_eq!(image_line(line), None, "{line}");
         }
