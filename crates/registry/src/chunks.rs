@@ -42,15 +42,17 @@ pub(crate) struct Chunks<'a> {
     length: u64,
     /// Bytes that the registry has.
     at: u64,
+    /// The most that it ever had.
+    furthest: u64,
     pauses: Pauses,
-    /// Bytes since the last trouble.
+    /// Bytes since the last trouble, those that it had before left out.
     since: u64,
 }
 
 impl<'a> Chunks<'a> {
     pub(crate) fn new(upload: &'a Upload<'a>, session: Session, length: u64) -> Self {
         let pauses = Pauses::new(upload.registry.client().options());
-        Chunks { upload, session, length: length.max(1), at: 0, pauses, since: 0 }
+        Chunks { upload, session, length: length.max(1), at: 0, furthest: 0, pauses, since: 0 }
     }
 
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
@@ -151,7 +153,8 @@ impl<'a> Chunks<'a> {
     }
 
     fn advance(&mut self, to: u64) {
-        self.since += to - self.at;
+        self.since += to.saturating_sub(self.furthest);
+        self.furthest = self.furthest.max(to);
         self.at = to;
         if self.since >= FORGET_AFTER {
             self.pauses = Pauses::new(self.upload.registry.client().options());

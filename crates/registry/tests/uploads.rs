@@ -121,6 +121,18 @@ async fn a_chunk_that_breaks_is_taken_up_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_registry_that_forgets_again_and_again_is_given_up() {
+    let server = chunked(8 * MIB as u64);
+    let says = |status: u16, range: &str| Fault::Answer(Answer::status(status).header("Range", range));
+    let round = [says(202, "0-5000000"), Fault::status(416)];
+    server.fault("PATCH", UPLOADS, std::iter::repeat_n(round, 60).flatten());
+    server.fault_always("GET", UPLOADS, says(204, "0-0"));
+    let result = push(&server, &bytes(9 * MIB)).await;
+    assert!(result.is_err(), "{result:?}");
+    assert!(server.count("PATCH", UPLOADS) < 100, "{}", server.count("PATCH", UPLOADS));
+}
+
+#[tokio::test]
 async fn a_session_that_is_lost_is_begun_anew() {
     let all = bytes(17 * MIB);
     for asked in [
