@@ -1,6 +1,7 @@
 //! A real Debian, patched by its own apt, into docker: from a registry, and where it is.
 
 use super::place::{Kind, Place, search_path};
+use crate::throwaway::shared_cache;
 use crate::world::{Done, Vulnerable, World, needs};
 use serde_json::Value;
 use testkit::daemon::{DockerVersion, Store};
@@ -13,21 +14,28 @@ const LOCAL: &str = "local.example/team/app:v1";
 /// Patches, and gives the result document.
 fn patched(world: &World, docker: &Place, image: &str, report: &str) -> Value {
     let mut command = world.copa(&["patch", "-i", image, "-r", report, "-t", "patched", "--result", "-"]);
-    let done = Done::of(command.env("PATH", search_path()).envs(docker.environment()).output().unwrap());
+    command.env("PATH", search_path()).envs(docker.environment()).env("COPA_CACHE_DIR", shared_cache());
+    let done = Done::of(command.output().unwrap());
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let document: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((&document["status"], &document["strategy"]), (&"patched".into(), &"in-place".into()));
     document
 }
 
-/// The image runs, its dpkg finds nothing amiss and has the versions that the document tells, and nothing fixable is left.
-fn judged(docker: &Place, name: &str, document: &Value, before: &ImageReader) {
+/// The image runs, its dpkg finds nothing amiss and has the versions that the document tells.
+fn runs(docker: &Place, name: &str, document: &Value) {
     assert_eq!(docker.run(name, "/usr/bin/dpkg", &["--audit"]), "");
     let installed = docker.run(name, "/usr/bin/dpkg-query", &["-W", "-f", "${Package} ${Version}\n"]);
-    for package in document["packages"].as_array().unwrap() {
+    let packages = document["packages"].as_array().unwrap();
+    assert!(!packages.is_empty());
+    for package in packages {
         let line = format!("{} {}", package["name"].as_str().unwrap(), package["to"].as_str().unwrap());
         assert!(installed.lines().any(|seen| seen == line), "{line}");
     }
+}
+
+/// It has one layer more, and nothing fixable is left.
+fn judged(docker: &Place, name: &str, before: &ImageReader) {
     let layout = docker.take_as(name, "judged");
     let after = ImageReader::open(&layout, "judged").unwrap();
     let count = before.layers().len();
@@ -50,7 +58,7 @@ fn patched_by_its_own_apt() {
 
     // What is in no daemon comes from its registry, and goes to the daemon there is.
     let document = patched(&world, &docker, &image.reference, image.report());
-    judged(&docker, &image.registry.reference("library/debian:patched"), &document, &before);
+    runs(&docker, &image.registry.reference("library/debian:patched"), &document);
     assert!(
         !image.registry.requests().unwrap().iter().any(|r| r.method == "PUT" && r.path.contains("patched"))
     );
@@ -58,7 +66,8 @@ fn patched_by_its_own_apt() {
 
     docker.put_as((&image.layout, debian_root::TAG), LOCAL);
     let document = patched(&world, &docker, LOCAL, image.report());
-    judged(&docker, "local.example/team/app:patched", &document, &before);
+    runs(&docker, "local.example/team/app:patched", &document);
+    judged(&docker, "local.example/team/app:patched", &before);
     assert_eq!(document["counters"]["baseBytesUploaded"], 0);
     eprintln!("row: debian | docker 28 to docker 28 | pass");
 }

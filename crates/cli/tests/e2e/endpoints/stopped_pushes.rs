@@ -62,7 +62,7 @@ impl Setting {
     fn stop(&self, round: u64, at: u64, repository: &str) -> Option<i32> {
         self.front.clear_requests();
         self.front.mend();
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             self.front.break_after(Break::BytesUp(at));
         } else {
             // Slow enough to be met in the middle of it.
@@ -106,7 +106,7 @@ fn a_push_that_is_stopped_anywhere_never_leaves_a_wrong_tag_and_is_completed_by_
         let repository = format!("team/round-{round}");
         // The patch layer is most of it; the configuration and the manifests come last.
         let at = if round % 3 == 2 { all - 1 - next(&mut state) % LAST } else { next(&mut state) % all };
-        let old = (round % 3 == 0).then(|| {
+        let old = round.is_multiple_of(3).then(|| {
             let name = format!("{repository}:patched");
             setting.real.push(&setting.subject.made.layout, debian_root::TAG, &name).unwrap();
             setting.tag(&repository).unwrap()
