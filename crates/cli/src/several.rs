@@ -22,11 +22,12 @@ impl Several {
 #[async_trait]
 impl Destination for Several {
     async fn write(&self, request: &WriteRequest<'_>) -> Result<Receipt, Error> {
-        let mut before = Vec::new();
-        for destination in &self.before {
-            before.push(destination.write(request).await?);
+        let mut before: Vec<Receipt> = Vec::new();
+        for destination in self.before.iter().chain([&self.last]) {
+            let written = destination.write(request).await;
+            before.push(written.map_err(|source| failed(&**destination, &before, source))?);
         }
-        let last = self.last.write(request).await?;
+        let last = before.pop().ok_or(Error::Cancelled)?;
         Ok(before.into_iter().rev().fold(last, joined))
     }
 
@@ -42,6 +43,12 @@ impl Destination for Several {
         let names = self.before.iter().rev().map(|destination| destination.name());
         std::iter::once(self.last.name()).chain(names).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Which one failed, and those that have the image by then.
+fn failed(destination: &dyn Destination, before: &[Receipt], source: Error) -> Error {
+    let written = before.iter().map(|receipt| receipt.reference.clone()).collect();
+    Error::OneOfSeveral { name: destination.name(), written, source: Box::new(source) }
 }
 
 /// A receipt with what an earlier destination took.
@@ -116,5 +123,10 @@ mod tests {
         assert!(!both.wants_base_blobs(&image.layers), "what both have is not wanted again");
         std::fs::remove_dir_all(at("first")).unwrap();
         assert!(both.wants_base_blobs(&image.layers), "what one of them lacks is wanted");
+        std::fs::write(at("file"), "").unwrap();
+        let half = Several::of(vec![layout(&at("first")), layout(&at("file"))]).unwrap();
+        let said = half.write(&request).await.unwrap_err().to_string();
+        let (failed, has) = (at("file").display().to_string(), at("first").display().to_string());
+        assert_eq!(said, format!("oci:{failed}:x failed; the image is in oci:{has}:x"));
     }
 }

@@ -120,6 +120,17 @@ pub enum Error {
         /// What it cannot hold, printable.
         why: String,
     },
+    /// Of several destinations, one failed.
+    #[error("{name} failed{}", listed("; the image is in ", .written))]
+    OneOfSeveral {
+        /// Which.
+        name: String,
+        /// Those that have the image.
+        written: Vec<String>,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// Our own disk.
     #[error("{doing}")]
     Io {

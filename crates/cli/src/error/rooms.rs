@@ -231,6 +231,7 @@ fn endpoint(error: &endpoint::Error, side: Kind) -> Sorted {
             hint("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY names the policy; --tooling-image another image"),
         ),
         E::Unfit { .. } => (Kind::Usage, None),
+        E::OneOfSeveral { source, .. } => endpoint(source, side),
         E::Unavailable { .. } => (
             side,
             hint("copa doctor shows which local daemons can be reached; --push and --oci-dir need none"),
