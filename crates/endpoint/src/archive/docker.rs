@@ -23,6 +23,8 @@ use std::{collections::BTreeMap, os::unix::fs::FileExt};
 const IMAGES_MAX: usize = 1000;
 /// Most manifests of a layout that are looked at to find those of `manifest.json`.
 const MANIFESTS_READ_MAX: usize = 1000;
+/// Most files that are compared to find those manifests: of a hundred images of a hundred layers each, some ten thousand are.
+const COMPARED_MAX: usize = 1 << 22;
 /// How much is hashed at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -112,13 +114,13 @@ fn layout_entry(
 ) -> Result<Option<Descriptor>, Error> {
     let Some((index, _)) = archive.layout_index()? else { return Ok(None) };
     let mut alone = None;
-    let mut budget = MANIFESTS_READ_MAX;
+    let (mut budget, mut compared) = (MANIFESTS_READ_MAX, COMPARED_MAX);
     for root in &index.manifests {
         let Some(tree) = Tree::read(archive, root, &mut budget)? else { continue };
         let mut matching = Vec::new();
         for image in chosen {
             for (entry, manifest) in &tree.manifests {
-                if says_the_same(archive, image, manifest)? {
+                if says_the_same(archive, image, manifest, &mut compared)? {
                     matching.push(entry);
                     break;
                 }
@@ -201,8 +203,16 @@ fn found(archive: &Opened, entry: &Descriptor, budget: &mut usize) -> Result<Fou
 }
 
 /// Whether a manifest names the same files as an image of `manifest.json`.
-fn says_the_same(archive: &Opened, image: &DockerImage, manifest: &Manifest) -> Result<bool, Error> {
-    let same = |name: &str, blob: &Descriptor| -> Result<bool, Error> {
+fn says_the_same(
+    archive: &Opened,
+    image: &DockerImage,
+    manifest: &Manifest,
+    compared: &mut usize,
+) -> Result<bool, Error> {
+    let mut same = |name: &str, blob: &Descriptor| -> Result<bool, Error> {
+        *compared = compared.checked_sub(1).ok_or_else(|| {
+            corrupt(&archive.shown, "its manifest.json and index.json name too many of the same".into())
+        })?;
         let at = archive.find(name)?;
         Ok(at.is_some() && at == archive.find(&blob_path(&blob.digest))?)
     };
@@ -232,10 +242,10 @@ fn made(archive: &Opened, address: String, image: &DockerImage) -> Result<Conten
             format!("manifest.json names {layers} layers, the config {ids} diff ids"),
         ));
     }
-    let mut stored = BTreeMap::new();
+    let (mut stored, mut known) = (BTreeMap::new(), BTreeMap::new());
     let mut layers = Vec::new();
     for (name, diff_id) in names.iter().zip(&diff_ids) {
-        let (layer, range) = layer(archive, name, &diff_id.0)?;
+        let (layer, range) = layer(archive, name, &diff_id.0, &mut known)?;
         stored.insert(layer.digest.clone(), Stored::Range(range));
         layers.push(layer);
     }
@@ -263,8 +273,13 @@ fn config(archive: &Opened, image: &DockerImage) -> Result<Vec<u8>, Error> {
 }
 
 /// One layer. One that is not compressed has its diff id as digest, which is verified when it is read; of others the digest is
-/// taken now.
-fn layer(archive: &Opened, name: &str, diff_id: &Digest) -> Result<(Descriptor, Range), Error> {
+/// taken now, once of each file: `known` has them by their place.
+fn layer(
+    archive: &Opened,
+    name: &str,
+    diff_id: &Digest,
+    known: &mut BTreeMap<u64, Digest>,
+) -> Result<(Descriptor, Range), Error> {
     let shown = name.escape_default();
     let wrong = |why: String| corrupt(&archive.shown, why);
     let found = archive.find(name)?;
@@ -278,10 +293,19 @@ fn layer(archive: &Opened, name: &str, diff_id: &Digest) -> Result<(Descriptor, 
             return Err(wrong(format!("{shown} is compressed with {kind}, which is not supported")));
         }
     };
-    let (kind, digest) = match compression {
-        Compression::None => (media_type::OCI_LAYER, diff_id.clone()),
-        Compression::Gzip => (media_type::OCI_LAYER_GZIP, hashed(archive, range)?),
-        Compression::Zstd => (media_type::OCI_LAYER_ZSTD, hashed(archive, range)?),
+    let kind = match compression {
+        Compression::None => media_type::OCI_LAYER,
+        Compression::Gzip => media_type::OCI_LAYER_GZIP,
+        Compression::Zstd => media_type::OCI_LAYER_ZSTD,
+    };
+    let digest = match (compression, known.get(&range.offset)) {
+        (Compression::None, _) => diff_id.clone(),
+        (_, Some(digest)) => digest.clone(),
+        (_, None) => {
+            let digest = hashed(archive, range)?;
+            known.insert(range.offset, digest.clone());
+            digest
+        }
     };
     Ok((Descriptor::new(kind, digest, range.size), range))
 }
@@ -298,4 +322,54 @@ fn hashed(archive: &Opened, range: Range) -> Result<Digest, Error> {
         at += most as u64;
     }
     Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use testkit::tar;
+
+    fn opened(entries: &[(&str, &[u8])]) -> Opened {
+        let file =
+            |(path, content): &(&str, &[u8])| tar::Entry::new(*path, tar::Kind::File(content.to_vec()));
+        let entries: Vec<tar::Entry> = entries.iter().map(file).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&tar::write(&entries)).unwrap();
+        Opened::new(file, "x.tar".into()).unwrap()
+    }
+
+    #[test]
+    fn what_is_compared_is_bounded() {
+        let (config, layer) = (Digest::of(b"config"), Digest::of(b"layer"));
+        let (at_config, at_layer) = (blob_path(&config), blob_path(&layer));
+        let archive = opened(&[(&at_config, b"config"), (&at_layer, b"layer")]);
+        let manifest = json!({"schemaVersion": 2, "config": Descriptor::of(media_type::OCI_CONFIG, b"config"),
+            "layers": [Descriptor::of(media_type::OCI_LAYER, b"layer")]});
+        let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+        let image = json!({"Config": at_config, "Layers": [at_layer]});
+        let image: DockerImage = serde_json::from_value(image).unwrap();
+        let mut compared = 3;
+        assert!(says_the_same(&archive, &image, &manifest, &mut compared).unwrap());
+        assert_eq!(compared, 1);
+        let error = says_the_same(&archive, &image, &manifest, &mut compared).unwrap_err().to_string();
+        assert!(error.contains("too many of the same"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_several_layers_is_hashed_once() {
+        let gzip = b"\x1f\x8b and what follows";
+        let archive = opened(&[("a", gzip), ("b", b"plain"), ("c", gzip)]);
+        let (ids, mut known) = ([Digest::of(b"1"), Digest::of(b"2")], BTreeMap::new());
+        let mut take = |name: &str, id: &Digest| layer(&archive, name, id, &mut known).unwrap().0;
+        assert_eq!(
+            (take("a", &ids[0]).digest, take("a", &ids[1]).digest),
+            (Digest::of(gzip), Digest::of(gzip))
+        );
+        assert_eq!(
+            (take("b", &ids[0]).digest, take("c", &ids[0]).digest),
+            (ids[0].clone(), Digest::of(gzip))
+        );
+        assert_eq!(known.len(), 2, "one of each compressed file");
+    }
 }
