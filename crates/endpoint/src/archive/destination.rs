@@ -274,7 +274,9 @@ impl Destination for StreamDestination {
 
     fn name(&self) -> String {
         match self.names.first() {
-            Some(name) => format!("standard output, as {}:{}", name.repository(), tag_of(name)),
+            Some(name) => {
+                format!("standard output, as {}/{}:{}", name.host(), name.repository(), tag_of(name))
+            }
             None => "standard output".to_owned(),
         }
     }

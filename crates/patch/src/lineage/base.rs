@@ -133,8 +133,11 @@ async fn claimed(image: &Image, own: Origin, claim: &Claim, source: &dyn Source)
 
 fn elsewhere(image: &Image, base: Base) -> Found {
     let above = image.layers.len() - base.layers;
-    let layers = if above == 1 { "the layer".to_owned() } else { format!("the {above} layers") };
-    let note = format!("{layers} that another tool put on {} become one patch layer", base.name);
+    let (layers, verb) = match above {
+        1 => ("the layer".to_owned(), "becomes the"),
+        _ => (format!("the {above} layers"), "become one"),
+    };
+    let note = format!("{layers} that another tool put on {} {verb} patch layer", base.name);
     Found { origin: Origin::PatchedElsewhere(base), base_read: true, notes: vec![note] }
 }
 
