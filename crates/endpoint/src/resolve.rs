@@ -21,7 +21,7 @@ pub(crate) async fn image<S: Source + ?Sized>(
             let kind = &named.descriptor.media_type;
             let image = walk.image(named.bytes.clone(), kind, manifest).await?;
             let platforms = vec![image.platform()];
-            if !fits(&image.platform(), wanted) {
+            if !image.platform().fits(wanted) {
                 return Err(walk.other(image.platform()));
             }
             Found { image, annotations: BTreeMap::new(), platforms }
@@ -81,7 +81,7 @@ impl<S: Source + ?Sized> Walk<'_, S> {
         let mut platforms: Vec<Platform> = entries.iter().filter_map(Index::platform).collect();
         if let Some(entry) = choose(entries, self.wanted) {
             let mut found = self.entry(entry, depth).await?;
-            if !fits(&found.image.platform(), self.wanted) {
+            if !found.image.platform().fits(self.wanted) {
                 return Err(self.other(found.image.platform()));
             }
             found.platforms = platforms;
@@ -97,7 +97,7 @@ impl<S: Source + ?Sized> Walk<'_, S> {
                 }
                 Err(error) => return Err(error),
             };
-            if fits(&found.image.platform(), self.wanted) {
+            if found.image.platform().fits(self.wanted) {
                 platforms.extend(found.platforms.clone());
                 return Ok(Found { platforms, ..found });
             }
@@ -136,19 +136,11 @@ fn choose<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Option<&'a Descri
     if let Some(exact) = entries.iter().find(|e| named(e).as_ref() == Some(wanted)) {
         return Some(exact);
     }
-    let mut near = entries.iter().filter(|e| named(e).is_some_and(|p| fits(&p, wanted)));
+    let mut near = entries.iter().filter(|e| named(e).is_some_and(|p| p.fits(wanted)));
     match (near.next(), near.next()) {
         (Some(only), None) => Some(only),
         _ => None,
     }
-}
-
-/// Whether a platform is the wanted one, a variant that one of them leaves open being no difference.
-fn fits(found: &Platform, wanted: &Platform) -> bool {
-    let open = found.variant.is_none() || wanted.variant.is_none();
-    found.os == wanted.os
-        && found.architecture == wanted.architecture
-        && (open || found.variant == wanted.variant)
 }
 
 #[cfg(test)]

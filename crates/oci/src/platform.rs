@@ -27,6 +27,14 @@ impl Platform {
         }
     }
 
+    /// Whether it is the wanted one, a variant that one of them leaves open being no difference.
+    pub fn fits(&self, wanted: &Platform) -> bool {
+        let open = self.variant.is_none() || wanted.variant.is_none();
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && (open || self.variant == wanted.variant)
+    }
+
     /// Linux on the architecture this program was built for.
     pub fn host() -> Self {
         let (architecture, variant) = match std::env::consts::ARCH {

@@ -1,6 +1,5 @@
 //! A source that says what was seen at the beginning, whatever its name leads to by now.
 
-use crate::platforms::fits;
 use async_trait::async_trait;
 use endpoint::{Beside, Error, Named, Source, SourceImage};
 use engine::{BlobSource, BlobStream};
@@ -71,7 +70,7 @@ impl Source for Pinned {
     async fn image_in(&self, named: &Named, platform: &Platform) -> Result<SourceImage, Error> {
         let mut found = self.source.image_in(named, platform).await?;
         let is = found.image.platform();
-        if let Some(said) = self.platform.as_ref().filter(|said| !fits(&is, said)) {
+        if let Some(said) = self.platform.as_ref().filter(|said| !is.fits(said)) {
             let (item, wanted) = (named.reference.clone(), Box::new(said.clone()));
             return Err(Error::OtherPlatform { item, wanted, found: is.into() });
         }

@@ -221,7 +221,7 @@ impl There<'_> {
         if let Some(exact) = self.platforms.iter().position(|p| p == wanted) {
             return Ok(exact);
         }
-        let mut near = (0..self.platforms.len()).filter(|at| fits(&self.platforms[*at], wanted));
+        let mut near = (0..self.platforms.len()).filter(|at| self.platforms[*at].fits(wanted));
         match (near.next(), near.next()) {
             (Some(only), None) => Ok(only),
             _ => Err(self.missing(wanted)),
@@ -268,14 +268,6 @@ impl There<'_> {
         }
         Ok(Choice { patch, preserve, alone, notes })
     }
-}
-
-/// Whether a platform is the wanted one, a variant that one of them leaves open being no difference.
-pub(crate) fn fits(found: &Platform, wanted: &Platform) -> bool {
-    let open = found.variant.is_none() || wanted.variant.is_none();
-    found.os == wanted.os
-        && found.architecture == wanted.architecture
-        && (open || found.variant == wanted.variant)
 }
 
 #[cfg(test)]
