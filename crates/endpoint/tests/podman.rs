@@ -100,3 +100,31 @@ async fn what_fails_leaves_the_names_as_they_were() {
     let absent = source(&store, "nothing:1", &folder).named().await.unwrap_err();
     assert!(matches!(absent, Error::NotFound { .. }), "{absent:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stopped_leaves_no_image_without_a_name() {
+    if let Err(reason) = needs() {
+        skip!("{reason}");
+    }
+    let (folder, layout) = tiny();
+    let store = Store::start().unwrap();
+    store.load(&layout, "tiny", "docker.io/library/tiny:0").unwrap();
+    let images = || store.podman(&["images", "--all", "--noheading"]).text().unwrap();
+    let (own, before) = (source(&store, "tiny:0", &folder), images());
+    own.named().await.unwrap();
+    for millis in [100, 300, 500, 800] {
+        let cancel = CancellationToken::new();
+        let stop = cancel.clone();
+        let stopping = tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+            stop.cancel();
+        });
+        let written = write_really(&own, &destination(&store, "tiny:1"), &real(), &cancel).await;
+        stopping.await.unwrap();
+        match written.result {
+            Err(Error::Cancelled) => assert_eq!(images(), before, "{millis}"),
+            Ok(_) => drop(store.podman(&["rmi", "docker.io/library/tiny:1"]).text().unwrap()),
+            Err(error) => panic!("{millis}: {error}"),
+        }
+    }
+}

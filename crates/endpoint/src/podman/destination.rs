@@ -115,6 +115,29 @@ impl PodmanDestination {
         Ok(all)
     }
 
+    /// Which of the images that are going to be loaded podman has not.
+    async fn absent(&self, content: &Content) -> Result<Vec<Digest>, Error> {
+        let mut absent = Vec::new();
+        for piece in self.pieces(content)? {
+            let id = config_of(piece.image)?;
+            if self.podman.inspect(id.hex()).await?.is_none() {
+                absent.push(id);
+            }
+        }
+        Ok(absent)
+    }
+
+    /// Takes away what was loaded and got no name. What has one by now is somebody's.
+    async fn forget(&self, loaded: &[Digest]) {
+        for id in loaded {
+            // It may not have come so far.
+            let Ok(Some(found)) = self.podman.inspect(id.hex()).await else { continue };
+            if found.names.is_none_or(|names| names.is_empty()) {
+                let _ = self.podman.program.ask(["rmi", id.hex()]).await;
+            }
+        }
+    }
+
     async fn tag(&self, id: &Digest, name: &Reference) -> Result<(), Error> {
         let tagged = self.podman.program.ask(["tag", id.hex(), &whole(name)]).await?;
         let failed = |why| Error::Daemon { what: format!("naming {}", whole(name)), why };
@@ -139,10 +162,14 @@ impl Destination for PodmanDestination {
         if request.source.name() == self.name() && !self.replace_source {
             return Err(Error::SourceTag { reference: self.name() });
         }
-        let all = request.or_cancelled(self.load_all(request)).await?;
-        if request.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
+        let absent = request.or_cancelled(self.absent(request.content)).await?;
+        let all = match request.or_cancelled(self.load_all(request)).await {
+            Ok(all) if !request.cancel.is_cancelled() => all,
+            failed => {
+                self.forget(&absent).await;
+                return Err(failed.err().unwrap_or(Error::Cancelled));
+            }
+        };
         let mut receipt = Receipt::new(self.name(), request.content.descriptor().digest.clone());
         // Once asked for, the names are waited for: who gave up here could not say whether they have moved.
         for (piece, sent, load, note) in all {

@@ -25,6 +25,8 @@ pub struct Podman {
 struct Inspected {
     #[serde(rename = "Id")]
     id: String,
+    #[serde(rename = "RepoTags", default)]
+    names: Option<Vec<String>>,
     #[serde(rename = "RootFS")]
     root: Layers,
 }
