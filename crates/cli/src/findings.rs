@@ -20,6 +20,8 @@ const PLUGIN_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Most reports in a folder: an index has no more entries.
 const REPORTS_MAX: usize = oci::limits::INDEX_ENTRIES_MAX;
+/// Most bytes of all reports of a folder together.
+const REPORTS_BYTES_MAX: u64 = 1 << 30;
 
 /// Who reads the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,15 +107,23 @@ impl Scanner {
 
 /// The reports of a folder, in the order of their names. What is in folders below is not looked at.
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    let refused = |what| Err(Failure::new(Kind::Report, what));
     for entry in fs::read_dir(folder).map_err(|e| unreadable(folder, &e))? {
         let path = entry.map_err(|e| unreadable(folder, &e))?.path();
-        if path.extension().is_some_and(|e| e == "json") {
-            files.push(path);
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
         }
-        if files.len() > REPORTS_MAX {
-            let what = format!("folder {} has more than {REPORTS_MAX} reports", shown(folder));
-            return Err(Failure::new(Kind::Report, what));
+        let meta = fs::metadata(&path).map_err(|e| unreadable(&path, &e))?;
+        if !meta.is_file() {
+            // A pipe that nobody writes to would be waited for.
+            return refused(format!("report {} is not a regular file", shown(&path)));
+        }
+        bytes += meta.len();
+        files.push(path);
+        if files.len() > REPORTS_MAX || bytes > REPORTS_BYTES_MAX {
+            let (most, folder) = (REPORTS_BYTES_MAX >> 30, shown(folder));
+            return refused(format!("folder {folder} has more than {REPORTS_MAX} reports or {most} GiB"));
         }
     }
     files.sort();
@@ -212,5 +222,19 @@ mod tests {
         cancel.cancel();
         let failure = scanner.read(Path::new("r.json"), &cancel).unwrap_err();
         assert!(failure.to_string().contains("interrupted"), "{failure}");
+    }
+
+    #[test]
+    fn folders_of_reports_are_bounded_and_pipes_are_no_reports() {
+        let folder = tempfile::tempdir().unwrap();
+        let (scanner, cancel) = (Scanner::Builtin(Format::Trivy), CancellationToken::new());
+        let refused = || scanner.read_all(folder.path(), true, &cancel).unwrap_err();
+        let huge = folder.path().join("huge.json");
+        fs::File::create(&huge).unwrap().set_len(REPORTS_BYTES_MAX + 1).unwrap();
+        assert!(refused().what.contains("or 1 GiB"), "{}", refused());
+        fs::remove_file(&huge).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(folder.path().join("a.json")).unwrap();
+        assert!(refused().what.contains("not a regular file"), "{}", refused());
+        drop(socket);
     }
 }
