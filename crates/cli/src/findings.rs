@@ -93,7 +93,7 @@ impl Scanner {
         }
         let (mut reports, mut left_out) = (Vec::new(), Vec::new());
         for file in json_files(path)? {
-            match self.read(&file, cancel) {
+            match regular(&file).and_then(|()| self.read(&file, cancel)) {
                 Ok(findings) => reports.push(NamedReport { name: shown(&file), findings }),
                 Err(failure) if ignore_errors && failure.kind == Kind::Report => {
                     left_out.push(format!("{}; it is left out", failure.message()));
@@ -105,25 +105,30 @@ impl Scanner {
     }
 }
 
+/// A pipe that nobody writes to would be waited for.
+fn regular(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => Ok(()),
+        Ok(_) => Err(Failure::new(Kind::Report, format!("report {} is not a regular file", shown(path)))),
+        Err(e) => Err(unreadable(path, &e)),
+    }
+}
+
 /// The reports of a folder, in the order of their names. What is in folders below is not looked at.
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let (mut files, mut bytes) = (Vec::new(), 0);
-    let refused = |what| Err(Failure::new(Kind::Report, what));
     for entry in fs::read_dir(folder).map_err(|e| unreadable(folder, &e))? {
         let path = entry.map_err(|e| unreadable(folder, &e))?.path();
         if path.extension().is_none_or(|e| e != "json") {
             continue;
         }
-        let meta = fs::metadata(&path).map_err(|e| unreadable(&path, &e))?;
-        if !meta.is_file() {
-            // A pipe that nobody writes to would be waited for.
-            return refused(format!("report {} is not a regular file", shown(&path)));
-        }
-        bytes += meta.len();
+        // What cannot be looked at is told when it is read.
+        bytes += fs::metadata(&path).map_or(0, |meta| meta.len());
         files.push(path);
         if files.len() > REPORTS_MAX || bytes > REPORTS_BYTES_MAX {
             let (most, folder) = (REPORTS_BYTES_MAX >> 30, shown(folder));
-            return refused(format!("folder {folder} has more than {REPORTS_MAX} reports or {most} GiB"));
+            let what = format!("folder {folder} has more than {REPORTS_MAX} reports or {most} GiB");
+            return Err(Failure::new(Kind::Report, what));
         }
     }
     files.sort();
@@ -228,7 +233,7 @@ mod tests {
     fn folders_of_reports_are_bounded_and_pipes_are_no_reports() {
         let folder = tempfile::tempdir().unwrap();
         let (scanner, cancel) = (Scanner::Builtin(Format::Trivy), CancellationToken::new());
-        let refused = || scanner.read_all(folder.path(), true, &cancel).unwrap_err();
+        let refused = || scanner.read_all(folder.path(), false, &cancel).unwrap_err();
         let huge = folder.path().join("huge.json");
         fs::File::create(&huge).unwrap().set_len(REPORTS_BYTES_MAX + 1).unwrap();
         assert!(refused().what.contains("or 1 GiB"), "{}", refused());

@@ -210,7 +210,8 @@ fn client_certificate() {
     let host = registry.host();
     let (authority, (certificate, key)) = (registry.ca_certificate(), registry.client_certificate());
     case.argue(&["--ca-cert", authority.to_str().unwrap()]);
-    case.refused(&host, 5, &["BadCertificate"]);
+    // With TLS 1.3 the server may have hung up before its words are read.
+    case.refused(&host, 5, &["cannot get manifest"]);
     let files = [("ca.crt", authority), ("client.cert", certificate), ("client.key", key)];
     let folder = case.certificates(&host, &files);
     let to = format!("docker://{}", registry.reference("team/app:v1"));
