@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod setup;
+
 use endpoint::{
     Content, Destination, LayoutSource, Receipt, Source, WriteRequest,
     archive::{ArchiveDestination, ArchiveSource},
 };
 use engine::CancellationToken;
-use oci::{DiffId, Digest, Image, Patch, Platform, media_type};
-use std::{collections::BTreeMap, fs, path::Path};
+use oci::{DiffId, Digest, Image, Platform, media_type};
+use setup::on_top;
+use std::{fs, path::Path};
 use testkit::{
     bundle::CRANE,
     command::argv,
@@ -62,21 +65,8 @@ fn patched(image: &Image, folder: &Path) -> Content {
     let layer = gzip.finish().unwrap();
     let file = folder.join("new.tar");
     fs::write(&file, &layer).unwrap();
-    let history = oci::History {
-        created: "2026-01-01T00:00:00Z".into(),
-        created_by: "test".into(),
-        comment: String::new(),
-    };
-    let patch = Patch {
-        base_layers: image.layers.len(),
-        blob: (Digest::of(&layer), layer.len() as u64),
-        diff_id: DiffId(Digest::of(&tar)),
-        compression: media_type::Compression::Gzip,
-        history,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-    };
-    Content::patched(image.patched(&patch).unwrap(), &[(Digest::of(&layer), file)].into())
+    let what = (DiffId(Digest::of(&tar)), media_type::Compression::Gzip);
+    Content::patched(on_top(image, &layer, what), &[(Digest::of(&layer), file)].into())
 }
 
 async fn write(source: &dyn Source, to: &dyn Destination, content: &Content) -> Receipt {

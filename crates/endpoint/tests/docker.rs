@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod setup;
+
 use endpoint::{
     Blob, Content, Destination, Docker, DockerDestination, DockerSettings, DockerSource, Error, From,
     ImageStore, LayoutSource, Load, LocalName, Outgoing, Receipt, Source, WriteRequest,
 };
 use engine::CancellationToken;
-use oci::{Descriptor, DiffId, Digest, Document, Image, Patch, Platform};
+use oci::{Descriptor, DiffId, Digest, Document, Image, Platform};
+use setup::on_top;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -97,21 +100,8 @@ fn settings(daemon: &Dockerd, temp: &Path) -> DockerSettings {
 /// One file on top of an image.
 fn patched(image: &Image, text: &str) -> (Image, Vec<u8>) {
     let layer = tar::write(&[Entry::file("new", text)]);
-    let history = oci::History {
-        created: "2026-01-01T00:00:00Z".to_owned(),
-        created_by: "test".into(),
-        comment: String::new(),
-    };
-    let patch = Patch {
-        base_layers: image.layers.len(),
-        blob: (Digest::of(&layer), layer.len() as u64),
-        diff_id: DiffId(Digest::of(&layer)),
-        compression: oci::media_type::Compression::None,
-        history,
-        labels: BTreeMap::from([("patched".to_owned(), "yes".to_owned())]),
-        annotations: BTreeMap::new(),
-    };
-    (image.patched(&patch).unwrap(), layer)
+    let what = (DiffId(Digest::of(&layer)), oci::media_type::Compression::None);
+    (on_top(image, &layer, what), layer)
 }
 
 async fn write(

@@ -57,7 +57,7 @@ pub fn real() -> Vec<u8> {
 }
 
 /// The image with a blob on top of its layers.
-fn on_top(image: &Image, blob: &[u8], (diff_id, compression): (oci::DiffId, Compression)) -> Image {
+pub fn on_top(image: &Image, blob: &[u8], (diff_id, compression): (oci::DiffId, Compression)) -> Image {
     let created = "2026-01-01T00:00:00Z".to_owned();
     let history = oci::History { created, created_by: "test".into(), comment: String::new() };
     let patch = Patch {
